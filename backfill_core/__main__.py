@@ -1,0 +1,5 @@
+"""``python -m backfill_core``."""
+
+from backfill_core.cli import main
+
+main()

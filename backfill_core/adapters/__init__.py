@@ -1,0 +1,1 @@
+"""Answers to the ports. Each loads what it needs when it is used."""

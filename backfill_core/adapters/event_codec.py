@@ -1,0 +1,49 @@
+"""Events as JSON text and back, for journals and logs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, get_args
+
+from backfill_core import events
+from backfill_core.dates import DateSet
+from backfill_core.events import Event, Word
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
+
+
+def encode(event: Event) -> tuple[str, str]:
+    """(kind, body) of an event."""
+    body = {f.name: getattr(event, f.name) for f in fields(event)}
+    return type(event).__name__, json.dumps(body, default=_plain, separators=(",", ":"))
+
+
+def decode(kind: str, body: str) -> Event:
+    """Reads what ``encode`` wrote. Raises KeyError or TypeError for a kind or field this version does not know."""
+    found = {name: _rich(value) for name, value in json.loads(body).items()}
+    if "word" in found:
+        found["word"] = Word(found["word"])
+    event: Event = _KINDS[kind](**found)
+    return event
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, DateSet):
+        return {"$dates": value.to_json()}
+    if isinstance(value, datetime):
+        return {"$at": value.isoformat()}
+    raise TypeError(f"{type(value).__name__} is no part of an event")
+
+
+def _rich(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) == 1:
+        if "$dates" in value:
+            return DateSet.from_json(value["$dates"])
+        if "$at" in value:
+            return datetime.fromisoformat(value["$at"])
+    return tuple(value) if isinstance(value, list) else value
+
+
+SCHEMA = events.SCHEMA

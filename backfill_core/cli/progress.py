@@ -1,0 +1,100 @@
+"""What a person sees while a run is under way: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import click
+
+from backfill_core.events import (
+    BatchStarted,
+    DrainAsked,
+    Event,
+    GateJudged,
+    RunStarted,
+    UnitsEnded,
+    UnitsUnverified,
+    Word,
+)
+from backfill_core.gates import Verdict
+from backfill_core.graph import Pipeline
+from backfill_core.reports.run_texts import pace_words
+from backfill_core.reports.texts import verdict_lines
+from backfill_core.reports.words import dates_words
+from backfill_core.run_state import RunState
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+
+class Progress:
+    """A listener that shows a run's events."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.state = RunState("")
+        self._bar: RichProgress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Progress:
+        if sys.stdout.isatty():
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+            from rich.progress import Progress as Bars
+
+            self._bar = Bars(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}")
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def heard(self, run: str, events: Iterable[Event]) -> None:
+        for event in events:
+            self.state.name = run
+            self.state.apply(event)
+            line = self._line(event)
+            if line:
+                self._print(line)
+        if self._bar is not None and self._task is not None:
+            done = self.state.units - self.state.left
+            self._bar.update(self._task, completed=done, pace=pace_words(self.state))
+
+    def _print(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False, markup=False)
+        else:
+            click.echo(line)
+
+    def _line(self, event: Event) -> str:
+        match event:
+            case RunStarted():
+                if self._bar is not None:
+                    self._task = self._bar.add_task(f"run {self.state.name}", total=self.state.units, pace="")
+                return f"run {self.state.name}  {self.state.units} units  watch: backfill status {self.state.name}"
+            case BatchStarted() | UnitsEnded(word=Word.DONE) if self._bar is not None:
+                return ""
+            case UnitsEnded(word=Word.DONE):
+                done = self.state.units - self.state.left
+                return f"done {event.processor} {dates_words(event.dates, most=1)}  {done} of {self.state.units}"
+            case UnitsEnded(word=Word.SKIPPED):
+                return f"skipped {event.processor} {dates_words(event.dates, most=1)}: {event.why}"
+            case UnitsEnded():
+                return f"{event.word}: {event.processor} {dates_words(event.dates, most=1)}: {event.why}"
+            case UnitsUnverified():
+                return f"unverified: {event.processor} {dates_words(event.dates, most=1)}: {event.why}. One retry."
+            case GateJudged():
+                return "\n".join(verdict_lines(Verdict.from_json(event.verdict), self.pipeline))
+            case DrainAsked():
+                return (
+                    f"stopping: {event.in_flight} units in flight come home first; nothing new starts. "
+                    "Ctrl-C again stops now. To go on: backfill execute"
+                )
+            case _:
+                return ""

@@ -1,0 +1,29 @@
+"""``backfill report``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from backfill_core.cli.options import target_option
+
+
+@click.command("report")
+@click.argument("run", required=False)
+@target_option
+@click.option("--format", "shape", type=click.Choice(["markdown", "json"]), default="markdown")
+@click.pass_obj
+def command(project: str, run: str | None, target: str | None, shape: str) -> None:
+    """The completion report of RUN (default: the latest). Reads the journal, never the warehouse."""
+    from backfill_core.cli.runs import read_run
+    from backfill_core.project.session import open_project
+    from backfill_core.reports.run_texts import report_json, report_markdown
+
+    session = open_project(Path(project), target)
+    state, _ = read_run(session, run)
+    if shape == "json":
+        click.echo(json.dumps(report_json(state), indent=1))
+    else:
+        click.echo(report_markdown(state, session.pipeline), nl=False)

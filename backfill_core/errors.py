@@ -1,0 +1,142 @@
+"""One tree of errors. A class's docstring is its message, its fields are the facts in it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from inspect import cleandoc
+
+
+class ExitCode(IntEnum):
+    """What a command's exit status says. Where several hold, the first of DESIGN 6's order is taken."""
+
+    OK = 0
+    #: Something of the request failed, is blocked or was withheld.
+    INCOMPLETE = 1
+    #: Wrong usage or configuration, or a table that cannot be read.
+    USAGE = 2
+    GATE_CLOSED = 3
+    #: The warehouse moved since the plan was made.
+    DRIFT = 4
+    #: Stopped early, as asked.
+    STOPPED = 5
+    INTERRUPTED = 130
+
+
+class BackfillError(Exception):
+    """{message}"""
+
+    exit_code = ExitCode.USAGE
+    #: What the line on the terminal starts with.
+    label = "error"
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__(cleandoc(type(self).__doc__ or "{message}").format(**facts))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean "x"?`` when a known name is close, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+class UnknownLayer(BackfillError):
+    """no layer "{name}". Layers: {known}."""
+
+
+class UnknownProcessor(BackfillError):
+    """no processor "{name}".{hint} See all: backfill graph"""
+
+
+class UnknownTarget(BackfillError):
+    """no target "{name}" in {where}. Targets: {known}."""
+
+
+class UnknownRun(BackfillError):
+    """no run "{name}" in the journal {journal}. {known}"""
+
+
+class NoProject(BackfillError):
+    """no project here: neither {start} nor a folder above it has a pyproject.toml with [tool.backfill]. Go to your project, or name it: backfill --project DIR …"""
+
+
+class BadSettings(BackfillError):
+    """{where}: {problem}"""
+
+
+class BadUsage(BackfillError):
+    """{message}"""
+
+
+class BadDatesFile(BackfillError):
+    """cannot read dates from {path}: {problem}. It takes a CSV with one date a line (YYYY-MM-DD) in its first column."""
+
+
+class BadPlanFile(BackfillError):
+    """cannot use plan {path}: {problem}. Make it anew: backfill plan --out {path}"""
+
+
+class PlanDrifted(BackfillError):
+    """the warehouse moved since plan {hash} was made: {moved}. Nothing was run. Make it anew: backfill plan --out {path}"""
+
+    exit_code = ExitCode.DRIFT
+
+
+class BeyondHorizon(BackfillError):
+    """calendar {calendar} ends {horizon}, --to is {to}. Bring the schedule up to date, or type --to {horizon}."""
+
+
+class EmptyCalendar(BackfillError):
+    """calendar {calendar} knows no dates: {problem}. Bring its schedule, then try again."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong with a project: where (``file:line`` as a person types it) and what, with its mend."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+
+class InvalidProject(BackfillError):
+    """{message}"""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__(message="\n".join(map(str, self.problems)))
+
+
+class WarehouseHeld(BackfillError):
+    """{who} holds the warehouse {path}. {look}"""
+
+    label = "refused"
+
+
+class UnreadableTable(BackfillError):
+    """{table} cannot be read: {problem}"""
+
+
+class WarehouseError(BackfillError):
+    """the warehouse {path} cannot be used: {problem}"""
+
+
+class LandingError(BackfillError):
+    """landing files below {path} cannot be read: {problem}"""
+
+
+class JournalError(BackfillError):
+    """the journal {path} cannot be used: {problem}"""
+
+
+class LeaseLost(BackfillError):
+    """run {run} no longer holds its lease: {holder} took it. Nothing more was started."""
+
+
+class Shrank(BackfillError):
+    """shrank, {shrunk}; rolled back"""

@@ -1,0 +1,155 @@
+"""What happened in a run: an append-only list that journal, terminal and report all read. A run's state is a fold over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from backfill_core.dates import DateSet
+from backfill_core.model.units import Unit
+
+#: Version of the shape in which events are stored.
+SCHEMA = 1
+
+
+class Claim(StrEnum):
+    """What a runner says of a unit. Only an observation makes it true."""
+
+    DONE = "done"
+    FAILED = "failed"
+    #: Too little history to work on.
+    DECLINED = "declined"
+
+
+class Failure(StrEnum):
+    """Classes of failure, by what may be done about them."""
+
+    TRANSIENT = "transient"
+    AUTH = "auth"
+    PERMANENT = "permanent"
+    #: It may or may not have happened: look before trying again.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A runner's word on one unit."""
+
+    claim: Claim
+    failure: Failure | None = None
+    why: str = ""
+
+
+class Word(StrEnum):
+    """How a unit ended. Each unit of a run ends in exactly one."""
+
+    DONE = "done"
+    #: Tried, and not verified.
+    FAILED = "failed"
+    #: The runner says there is too little history.
+    DECLINED = "declined"
+    #: Found complete, or no longer expected, at its turn.
+    SKIPPED = "skipped"
+    #: What it needs is not there.
+    BLOCKED = "blocked"
+    #: A gate closed before it.
+    WITHHELD = "withheld"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    at: datetime
+    pid: int
+    host: str
+    command: str
+    target: str
+    #: Plan as JSON, as `Plan.to_json` gives it.
+    plan: Mapping[str, object]
+    #: Coverage before, as `coverage_json` gives it.
+    before: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStarted:
+    """A call is about to leave. On disk before it does."""
+
+    at: datetime
+    batch: int
+    processors: tuple[str, ...]
+    dates: DateSet
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEnded:
+    """A call came back, whatever it says."""
+
+    at: datetime
+    batch: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitsEnded:
+    """Units of one processor got their final word."""
+
+    at: datetime
+    processor: str
+    dates: DateSet
+    word: Word
+    why: str = ""
+    #: Done on less than all it wanted.
+    degraded: DateSet = field(default_factory=DateSet)
+    batch: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitsUnverified:
+    """Claimed as done and not there; tried once more."""
+
+    at: datetime
+    processor: str
+    dates: DateSet
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateJudged:
+    at: datetime
+    layer: str
+    gate: str
+    #: Verdict as `Verdict.to_json` gives it.
+    verdict: Mapping[str, object]
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainAsked:
+    """Somebody asked the run to stop: what is in flight comes home, nothing new leaves."""
+
+    at: datetime
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    at: datetime
+    exit_code: int
+    exit_reason: str
+    #: Coverage afterwards, as `coverage_json` gives it; empty where it could not be looked at.
+    after: Mapping[str, object] = field(default_factory=dict)
+    queries: Mapping[str, int] = field(default_factory=dict)
+
+
+Event = RunStarted | BatchStarted | BatchEnded | UnitsEnded | UnitsUnverified | GateJudged | DrainAsked | Heartbeat | RunEnded
+
+
+def units(processor: str, dates: DateSet) -> list[Unit]:
+    return [Unit(processor, day) for day in dates]

@@ -1,0 +1,330 @@
+"""The dependency graph of a project: layers, processors and what each reads. networkx lives here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import networkx as nx
+
+from backfill_core.errors import InvalidProject, Problem, UnknownLayer, UnknownProcessor, did_you_mean
+from backfill_core.model.calendar import Calendar, EveryDay, Schedule, Weekly
+from backfill_core.model.expectations import AtMost, KeysOf, NotNull, Offending, Positive, among_parts
+from backfill_core.model.processor import Layer, Processor
+from backfill_core.model.runs import Source
+from backfill_core.model.table import Table
+from backfill_core.model.windows import SAME_DATE, Window
+
+
+class EdgeKind(StrEnum):
+    #: The downstream cannot run without it.
+    HARD = "hard"
+    #: The downstream runs degraded without it.
+    SOFT = "soft"
+    #: The downstream's expectation or rule reads it: it comes first, and its keys are what is expected.
+    READS = "reads"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """One dependency: ``downstream`` reads any one of ``upstreams`` over ``window``."""
+
+    upstreams: tuple[str, ...]
+    downstream: str
+    window: Window
+    kind: EdgeKind
+    #: Share of the window's dates that must be there; nothing is required of an edge that only reads.
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A value found in a project file, and where."""
+
+    value: Layer | Processor | Calendar
+    file: str
+    line: int = 0
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """A project's graph, checked: every name in it is known, and nothing in it goes round."""
+
+    #: In an order in which each comes after those it builds on.
+    layers: tuple[Layer, ...]
+    #: In topological order.
+    processors: Mapping[str, Processor]
+    calendars: Mapping[str, Calendar]
+    #: What each processor reads, by its name.
+    edges_into: Mapping[str, tuple[Edge, ...]]
+    #: Names of the layers that come before each layer, however far.
+    before: Mapping[str, frozenset[str]]
+    #: Where each processor was declared.
+    declared: Mapping[str, Declared]
+    runtime: str
+
+    @staticmethod
+    def build(found: Iterable[Declared], runtime: str) -> Pipeline:
+        """The graph of these declarations for one runtime. Raises InvalidProject with all that is wrong, at once."""
+        return _Builder(list(found), runtime).build()
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name or alias. Raises UnknownLayer."""
+        for layer in self.layers:
+            if name.lower() in (layer.name.lower(), *(alias.lower() for alias in layer.aliases)):
+                return layer
+        known = ", ".join(
+            f"{layer.name} ({', '.join(layer.aliases)})" if layer.aliases else layer.name
+            for layer in self.layers
+            if self.runs_in(layer.name)
+        )
+        raise UnknownLayer(name=name, known=known)
+
+    def processor(self, name: str) -> Processor:
+        """The processor of that name. Raises UnknownProcessor."""
+        if name not in self.processors:
+            raise UnknownProcessor(name=name, hint=did_you_mean(name, self.processors))
+        return self.processors[name]
+
+    def within(self, layer: str) -> list[Processor]:
+        """The processors of one layer, in topological order."""
+        return [processor for processor in self.processors.values() if processor.layer == layer]
+
+    def runs_in(self, layer: str) -> bool:
+        """Whether anything of that layer can be run here, rather than only observed."""
+        return any(self.runs(processor.name) for processor in self.within(layer))
+
+    def runs(self, name: str) -> bool:
+        return not isinstance(self.processors[name].spec_for(self.runtime), Source)
+
+    def upstream_of(self, names: Iterable[str]) -> frozenset[str]:
+        """Those processors and everything they read, however far."""
+        reached: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in reached:
+                reached.add(name)
+                waiting.extend(up for edge in self.edges_into[name] for up in edge.upstreams)
+        return frozenset(reached)
+
+
+def edges_of(processor: Processor) -> tuple[Edge, ...]:
+    """Everything a processor reads: its needs, then what its expectations and rules look at."""
+    edges = [
+        Edge(
+            upstreams=need.upstreams,
+            downstream=processor.name,
+            window=need.window,
+            kind=EdgeKind.SOFT if need.soft else EdgeKind.HARD,
+            share=need.required,
+        )
+        for need in processor.needs
+    ]
+    seen = {(name, edge.window) for edge in edges for name in edge.upstreams}
+    for name, window in _read_by_checks(processor):
+        if (name, window) not in seen:
+            seen.add((name, window))
+            edges.append(Edge(upstreams=(name,), downstream=processor.name, window=window, kind=EdgeKind.READS, share=0.0))
+    return tuple(edges)
+
+
+def checked_reads(processor: Processor) -> tuple[tuple[str, Window], ...]:
+    """What a processor's expectations and rules read of others: (name, window) each."""
+    return tuple(dict.fromkeys(_read_by_checks(processor)))
+
+
+def _read_by_checks(processor: Processor) -> Iterable[tuple[str, Window]]:
+    for expectation in processor.expectations:
+        match expectation:
+            case KeysOf(processor=name, window=window, also_in=also_in):
+                yield name, window
+                if also_in:
+                    yield also_in, SAME_DATE
+            case AtMost(of=name):
+                yield name, SAME_DATE
+            case _:
+                pass
+    for rule in processor.rules:
+        match rule:
+            case NotNull(among=among) | Positive(among=among):
+                other = among_parts(among)[1]
+                if other:
+                    yield other, SAME_DATE
+            case Offending(reads=reads):
+                yield from ((name, SAME_DATE) for name in reads)
+            case _:
+                pass
+
+
+class _Builder:
+    """Checks a project's declarations together and puts them in order."""
+
+    def __init__(self, found: list[Declared], runtime: str) -> None:
+        self.runtime = runtime
+        self.problems: list[Problem] = []
+        self.layers: dict[str, Layer] = {}
+        self.processors: dict[str, Processor] = {}
+        self.calendars: dict[str, Calendar] = {}
+        self.where: dict[tuple[str, str], Declared] = {}
+        for declared in found:
+            self._take(declared)
+
+    def build(self) -> Pipeline:
+        self._check_names()
+        self._check_writers()
+        self._check_shares()
+        order = self._layer_order()
+        names = self._processor_order(order)
+        if self.problems:
+            raise InvalidProject(self.problems)
+        layers: nx.DiGraph[str] = nx.DiGraph((before, layer.name) for layer in self.layers.values() for before in layer.after)
+        layers.add_nodes_from(self.layers)
+        return Pipeline(
+            layers=tuple(self.layers[name] for name in order),
+            processors={name: self.processors[name] for name in names},
+            calendars=dict(self.calendars),
+            edges_into={name: edges_of(self.processors[name]) for name in names},
+            before={name: frozenset(nx.ancestors(layers, name)) for name in order},
+            declared={name: self.where["processor", name] for name in names},
+            runtime=self.runtime,
+        )
+
+    def _take(self, declared: Declared) -> None:
+        value = declared.value
+        kind, shelf = self._shelf(value)
+        if value.name in shelf:
+            first = self.where[kind, value.name].where
+            self._wrong(declared, f'{kind} "{value.name}" is declared twice, first in {first}. Rename one')
+            return
+        shelf[value.name] = value
+        self.where[kind, value.name] = declared
+
+    def _shelf(self, value: Layer | Processor | Calendar) -> tuple[str, dict[str, Any]]:
+        match value:
+            case Layer():
+                return "layer", self.layers
+            case Processor():
+                return "processor", self.processors
+            case EveryDay() | Weekly() | Schedule():
+                return "calendar", self.calendars
+
+    def _wrong(self, declared: Declared, what: str) -> None:
+        self.problems.append(Problem(declared.where, what))
+
+    def _known(self, declared: Declared, kind: str, name: str, shelf: Mapping[str, object], role: str) -> bool:
+        if name in shelf:
+            return True
+        self._wrong(declared, f'{role} names {kind} "{name}", which nothing declares.{did_you_mean(name, shelf)}')
+        return False
+
+    def _check_names(self) -> None:
+        for name, processor in self.processors.items():
+            declared = self.where["processor", name]
+            self._known(declared, "layer", processor.layer, self.layers, f'processor "{name}"')
+            self._known(declared, "calendar", processor.calendar, self.calendars, f'processor "{name}"')
+            for edge in edges_of(processor):
+                for upstream in edge.upstreams:
+                    self._known(declared, "processor", upstream, self.processors, f'processor "{name}"')
+            if processor.spec_for(self.runtime) is None:
+                self._wrong(declared, f'processor "{name}" has no run spec for runtime "{self.runtime}". Add one to run={{…}}')
+        said: dict[str, str] = {}
+        for name, layer in self.layers.items():
+            declared = self.where["layer", name]
+            for word in (name, *layer.aliases):
+                if said.setdefault(word.lower(), name) != name:
+                    self._wrong(declared, f'"{word}" means layer "{said[word.lower()]}" already. Rename the alias')
+            measured = [gate.measure for gate in layer.gates] + [gate.of for gate in layer.gates if gate.of]
+            for other in measured + ([layer.measured_by[0]] if layer.measured_by else []):
+                self._known(declared, "processor", other, self.processors, f'layer "{name}"')
+            for before in layer.after:
+                self._known(declared, "layer", before, self.layers, f'layer "{name}"')
+
+    def _check_writers(self) -> None:
+        writers: dict[str, list[str]] = {}
+        for name, processor in self.processors.items():
+            writers.setdefault(processor.writes.name, []).append(name)
+        for table, names in writers.items():
+            slices = [self.processors[name].writes for name in names]
+            marks = [tuple(sorted(t.only.items())) if isinstance(t, Table) else () for t in slices]
+            if len(names) > 1 and (() in marks or len(set(marks)) < len(marks)):
+                self._wrong(
+                    self.where["processor", names[-1]],
+                    f"{' and '.join(sorted(names))} both write {table}. Give each table its own only={{column: value}}",
+                )
+
+    def _check_shares(self) -> None:
+        for name, processor in self.processors.items():
+            shares = [need.required for need in processor.needs]
+            checks = (*processor.expectations, *processor.rules)
+            shares += [check.share for check in checks if not isinstance(check, AtMost) and hasattr(check, "share")]
+            for share in shares:
+                if not 0.0 < share <= 1.0:
+                    self._wrong(
+                        self.where["processor", name],
+                        f'processor "{name}" has a share of {share:g}. Shares go from above 0 to 1',
+                    )
+
+    def _layer_order(self) -> list[str]:
+        order: nx.DiGraph[str] = nx.DiGraph()
+        order.add_nodes_from(self.layers)
+        for layer in self.layers.values():
+            order.add_edges_from((before, layer.name) for before in layer.after if before in self.layers)
+        self._report_cycle(order, "layer")
+        if not nx.is_directed_acyclic_graph(order):
+            return list(self.layers)
+        self._check_layer_edges(order)
+        return list(nx.lexicographical_topological_sort(order))
+
+    def _check_layer_edges(self, order: nx.DiGraph[str]) -> None:
+        for name, processor in self.processors.items():
+            if processor.layer not in self.layers:
+                continue
+            allowed = nx.ancestors(order, processor.layer) | {processor.layer}
+            for edge in edges_of(processor):
+                for upstream in edge.upstreams:
+                    other = self.processors.get(upstream)
+                    if other is not None and other.layer in self.layers and other.layer not in allowed:
+                        self._wrong(
+                            self.where["processor", name],
+                            f'processor "{name}" (layer "{processor.layer}") reads "{upstream}", but layer '
+                            f'"{other.layer}" does not come before it. Put it in after=(…) or move the processor',
+                        )
+
+    def _processor_order(self, layers: list[str]) -> list[str]:
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(self.processors)
+        for name, processor in self.processors.items():
+            for edge in edges_of(processor):
+                graph.add_edges_from((up, name) for up in edge.upstreams if up in self.processors and up != name)
+        self._check_self_needs()
+        self._report_cycle(graph, "processor")
+        if not nx.is_directed_acyclic_graph(graph):
+            return list(self.processors)
+        rank = {name: place for place, name in enumerate(layers)}
+        return list(
+            nx.lexicographical_topological_sort(graph, key=lambda name: (rank.get(self.processors[name].layer, len(rank)), name))
+        )
+
+    def _check_self_needs(self) -> None:
+        for name, processor in self.processors.items():
+            for edge in edges_of(processor):
+                if name in edge.upstreams and edge.window == SAME_DATE:
+                    self._wrong(
+                        self.where["processor", name],
+                        f'processor "{name}" needs its own same date. Its own earlier dates take a window: window=days(n)',
+                    )
+
+    def _report_cycle(self, graph: nx.DiGraph[str], kind: str) -> None:
+        for knot in sorted(map(sorted, nx.strongly_connected_components(graph))):
+            if len(knot) > 1:
+                ring = [edge[0] for edge in nx.find_cycle(graph.subgraph(knot), knot[0])]
+                start = ring.index(min(ring))
+                ring = [*ring[start:], *ring[:start], ring[start]]
+                self._wrong(self.where[kind, ring[0]], f"{kind}s go round: {' -> '.join(ring)}. Take one edge out")

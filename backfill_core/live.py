@@ -1,0 +1,226 @@
+"""Coverage while a run changes it: what has been verified, which gates closed, and what that lets start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime
+
+from backfill_core.coverage import Coverage, DateFacts, ProcessorCoverage, State
+from backfill_core.dates import DateSet, Span, union
+from backfill_core.events import Word
+from backfill_core.gates import Verdict
+from backfill_core.graph import Edge, EdgeKind, Pipeline
+from backfill_core.model.expectations import KeysOf
+from backfill_core.model.windows import SameDate
+from backfill_core.planning.judge import judge_processor, window_map
+from backfill_core.planning.need_met import need_met
+
+#: (word, why, dates): units that may not start.
+Refusal = tuple[Word, str, DateSet]
+
+
+class Live:
+    """What is known of every table now. Pure of any input or output; the execution tells it what it saw."""
+
+    def __init__(self, pipeline: Pipeline, coverage: Coverage, today: date) -> None:
+        self.pipeline = pipeline
+        self.today = today
+        self.calendars = coverage.calendars
+        self.calendar_of = coverage.calendar_of
+        self.covered: dict[str, ProcessorCoverage] = {
+            name: replace(covered, facts=_own(covered.facts), counts=dict(covered.counts), states=dict(covered.states))
+            for name, covered in coverage.processors.items()
+        }
+        #: Dates closed by a gate of each layer, for the layers after it.
+        self.closed: dict[str, DateSet] = {}
+        self.closed_layers: dict[str, str] = {}
+        #: Why units of a processor are not there: the word for what they hold up, the root cause, and the dates.
+        self.lost: dict[str, list[tuple[Word, str, DateSet]]] = {}
+
+    def coverage(self, span: Span) -> Coverage:
+        return Coverage(span=span, processors=self.covered, calendars=self.calendars, calendar_of=self.calendar_of)
+
+    def absorb(self, name: str, facts: DateFacts, dates: DateSet) -> None:
+        """Takes in what was just observed of a processor's table on those dates, and judges them anew."""
+        old = self.covered[name]
+        _overwrite(old.facts, facts, dates)
+        asked = dates & old.findings.asked
+        fresh = judge_processor(self.pipeline, name, old.facts, asked, self.covered, calendars=self.calendars, today=self.today)
+        counts = dict(old.counts)
+        for day in asked.numbers():
+            counts.pop(day, None)
+        counts |= fresh.counts
+        self.covered[name] = replace(
+            old,
+            states={state: (old.states[state] - asked) | fresh.states[state] for state in State},
+            counts=counts,
+            findings=replace(
+                old.findings,
+                broken={
+                    rule: (old.findings.broken.get(rule, DateSet()) - asked) | fresh.findings.broken.get(rule, DateSet())
+                    for rule in {*old.findings.broken, *fresh.findings.broken}
+                },
+            ),
+        )
+
+    def close(self, layer: str, verdict: Verdict) -> None:
+        """A gate's failed dates count as absent for later layers; a closed layer closes all of them."""
+        self.closed[layer] = self.closed.get(layer, DateSet()) | verdict.failed
+        if verdict.closes_layer:
+            self.closed_layers[layer] = verdict.gate
+
+    def ended(self, name: str, dates: DateSet, word: Word, why: str) -> None:
+        """Remembers why units are lost, so that what they hold up can name the root."""
+        if word in (Word.BLOCKED, Word.WITHHELD):
+            self.lost.setdefault(name, []).append((word, why, dates))
+        elif word in (Word.FAILED, Word.DECLINED):
+            self.lost.setdefault(name, []).append((Word.BLOCKED, f"{name} {word}", dates))
+
+    def refused(self, name: str, dates: DateSet) -> list[Refusal]:
+        """Of the dates whose upstream has its final word, those that may not run, each once."""
+        refused: list[Refusal] = []
+        layer = self.pipeline.processors[name].layer
+        for before in sorted(self.closed_layers.keys() & self.pipeline.before[layer]):
+            return [(Word.WITHHELD, f"gate {self.closed_layers[before]} closed layer {before}", dates)]
+        for edge in self.pipeline.edges_into[name]:
+            if edge.kind is EdgeKind.HARD:
+                found = self._unmet(edge, dates)
+                refused += found
+                dates -= union(days for _, _, days in found)
+        for upstream in self._key_sources(name):
+            found = self._keyless(name, upstream, dates)
+            refused += found
+            dates -= union(days for _, _, days in found)
+        return refused
+
+    def _unmet(self, edge: Edge, dates: DateSet) -> list[Refusal]:
+        window = window_map(self.pipeline, edge, self.calendars)
+        expected = union(self.covered[up].expected for up in edge.upstreams)
+        standing = union(self.covered[up].good for up in edge.upstreams)
+        closed = union(self._closed_for(edge.downstream, up) for up in edge.upstreams)
+        unmet = need_met(dates, window, edge.share, expected=expected, good=standing - closed).unmet
+        withheld = need_met(unmet, window, edge.share, expected=expected, good=standing).met
+        refused: list[Refusal] = []
+        if withheld:
+            refused.append((Word.WITHHELD, self._gate_words(edge.downstream, edge.upstreams), withheld))
+        return refused + self._blamed(edge, unmet - withheld)
+
+    def _blamed(self, edge: Edge, dates: DateSet) -> list[Refusal]:
+        """Puts blocked dates under the root cause that each comes from."""
+        refused: list[Refusal] = []
+        window = window_map(self.pipeline, edge, self.calendars)
+        for upstream in edge.upstreams:
+            for word, why, lost in self.lost.get(upstream, []):
+                hit = dates & (lost if isinstance(edge.window, SameDate) else window.dependents(lost))
+                if hit:
+                    refused.append((word, why, hit))
+                    dates -= hit
+        if dates:
+            refused.append((Word.BLOCKED, f"{' and '.join(edge.upstreams)} not there", dates))
+        return refused
+
+    def _keyless(self, name: str, upstream: str, dates: DateSet) -> list[Refusal]:
+        """Dates that can never be complete, because the processor whose keys they must hold has none for them."""
+        there = DateSet.from_numbers(list(self.covered[upstream].facts.rows))
+        closed = self._closed_for(name, upstream)
+        withheld = dates & there & closed
+        refused: list[Refusal] = []
+        if withheld:
+            refused.append((Word.WITHHELD, self._gate_words(name, (upstream,)), withheld))
+        edge = next(
+            edge for edge in self.pipeline.edges_into[name] if upstream in edge.upstreams and isinstance(edge.window, SameDate)
+        )
+        return refused + self._blamed(edge, dates - there) if dates - there else refused
+
+    def _closed_for(self, name: str, upstream: str) -> DateSet:
+        """Dates of an upstream that a gate closed for this processor, which is in a later layer."""
+        layer = self.pipeline.processors[upstream].layer
+        if layer == self.pipeline.processors[name].layer:
+            return DateSet()
+        return self.closed.get(layer, DateSet())
+
+    def _gate_words(self, name: str, upstreams: tuple[str, ...]) -> str:
+        layers = sorted({self.pipeline.processors[up].layer for up in upstreams if self._closed_for(name, up)})
+        return f"gate after {' and '.join(layers)} closed"
+
+    def _key_sources(self, name: str) -> list[str]:
+        return [
+            expectation.processor
+            for expectation in self.pipeline.processors[name].expectations
+            if isinstance(expectation, KeysOf) and isinstance(expectation.window, SameDate)
+        ]
+
+    def degraded(self, name: str, dates: DateSet) -> DateSet:
+        """Those dates that ran on less than all they wanted."""
+        found = DateSet()
+        for edge in self.pipeline.edges_into[name]:
+            if edge.kind is EdgeKind.READS:
+                continue
+            window = window_map(self.pipeline, edge, self.calendars)
+            expected = union(self.covered[up].expected for up in edge.upstreams)
+            good = union(self.covered[up].good - self._closed_for(name, up) for up in edge.upstreams)
+            judged = need_met(dates, window, edge.share, expected=expected, good=good)
+            found |= judged.degraded | judged.unmet
+        return found
+
+    def written_since(self, name: str, dates: DateSet, started: Mapping[int, datetime]) -> DateSet:
+        """Those dates whose rows were written after their call started; all, where the table does not tell."""
+        oldest = self.covered[name].facts.oldest
+        if not oldest:
+            return dates
+        return DateSet.from_numbers([day for day in dates.numbers() if oldest.get(day, 0) >= _micros(started[day])])
+
+    def shortfalls(self, name: str, dates: DateSet) -> dict[str, DateSet]:
+        """What a table lacks on dates that were claimed as done, in words, with the dates."""
+        covered = self.covered[name]
+        found: dict[str, list[int]] = {}
+        for day in dates.numbers():
+            found.setdefault(self._shortfall(covered, day), []).append(day)
+        return {why: DateSet.from_numbers(days) for why, days in found.items()}
+
+    @staticmethod
+    def _shortfall(covered: ProcessorCoverage, day: int) -> str:
+        one = DateSet.from_numbers([day])
+        have, want = covered.counts.get(day, (0, 0))
+        if one <= covered.states[State.MISSING]:
+            return f"wrote nothing, {want} wanted" if want else "wrote nothing"
+        if one <= covered.states[State.PARTIAL]:
+            return f"partial {have}/{want}"
+        if one <= covered.states[State.INVALID]:
+            return "invalid: " + ", ".join(r for r, days in sorted(covered.findings.broken.items()) if one <= days)
+        if one <= covered.good:
+            return "rows are older than the call"
+        return next(f"still {state}" for state, days in covered.states.items() if one <= days)
+
+
+def _micros(instant: datetime) -> int:
+    since = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _own(facts: DateFacts) -> DateFacts:
+    """The same facts in dictionaries that may be changed."""
+    flat = {f.name: dict(getattr(facts, f.name)) for f in fields(facts) if f.name != "exists"}
+    for nested in ("keys", "checks", "shares"):
+        flat[nested] = {name: dict(days) for name, days in flat[nested].items()}
+    return DateFacts(exists=facts.exists, **flat)
+
+
+def _overwrite(old: DateFacts, fresh: DateFacts, dates: DateSet) -> None:
+    """Replaces what ``old`` (made by `_own`) says of those dates with what ``fresh`` says."""
+    numbers = dates.numbers()
+    for name in ("rows", "distinct", "oldest", "newest"):
+        _replace_days(getattr(old, name), getattr(fresh, name), numbers)
+    for name in ("keys", "checks", "shares"):
+        mine, theirs = getattr(old, name), getattr(fresh, name)
+        for key in {*mine, *theirs}:
+            _replace_days(mine.setdefault(key, {}), theirs.get(key, {}), numbers)
+
+
+def _replace_days(old: dict[int, object], fresh: Mapping[int, object], numbers: list[int]) -> None:
+    for day in numbers:
+        if day in fresh:
+            old[day] = fresh[day]
+        else:
+            old.pop(day, None)

@@ -1,0 +1,1 @@
+"""What authors declare, and the units that follow from it."""

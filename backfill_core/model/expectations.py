@@ -1,0 +1,149 @@
+"""When a date is complete, and which rules its rows must keep."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+from backfill_core.model.windows import SAME_DATE, SameDate, SeasonToDate
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarKeys:
+    """Every key of the calendar is in ``column``, each on enough rows.
+
+    With ``exactly`` the count is in rows (``exactly`` a key; more of them is *invalid*), otherwise in keys that have
+    ``at_least`` rows.
+    """
+
+    column: str
+    _: KW_ONLY
+    share: float = 1.0
+    at_least: int = 1
+    exactly: int | None = None
+
+    def __str__(self) -> str:
+        each = f", exactly {self.exactly} rows each" if self.exactly else f", at least {self.at_least} rows each"
+        return f"{self.share:.0%} of the calendar's {self.column}{each if self.exactly or self.at_least > 1 else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeysOf:
+    """A share of the keys that another processor holds.
+
+    By default the keys of the same date. ``at_least=n`` wants only keys on n or more of the other's dates this season
+    before the date; with ``window=SEASON_TO_DATE`` the keys themselves come from that window, not from the date.
+    ``also_in`` wants only keys that a third processor holds on the date too.
+    """
+
+    processor: str
+    _: KW_ONLY
+    share: float = 1.0
+    #: Column that both tables have; None: the key of this processor's table.
+    column: str | None = None
+    at_least: int = 0
+    window: SameDate | SeasonToDate = SAME_DATE
+    also_in: str | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.processor, self.also_in) if self.also_in else (self.processor,)
+
+    def __str__(self) -> str:
+        parts = [f"{self.share:.0%} of the keys of {self.processor}"]
+        if self.at_least:
+            parts.append(f"with {self.at_least} dates this season before")
+        if self.also_in:
+            parts.append(f"that {self.also_in} holds")
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A number of rows a date: at least, or exactly, that many. More than exactly is *invalid*."""
+
+    _: KW_ONLY
+    at_least: int = 1
+    exactly: int | None = None
+
+    def __str__(self) -> str:
+        return f"exactly {self.exactly} rows" if self.exactly is not None else f"at least {self.at_least} rows"
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """No more rows than ``times`` the rows another processor holds on the date. More of them is *invalid*."""
+
+    times: float
+    of: str
+
+    def __str__(self) -> str:
+        return f"at most {self.times:g} x {self.of}"
+
+
+Expectation = CalendarKeys | KeysOf | Rows | AtMost
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueKey:
+    """No two rows of a date share the table's key."""
+
+    def __str__(self) -> str:
+        return "unique key"
+
+
+@dataclass(frozen=True, slots=True)
+class NotNull:
+    """A share of the rows has a value in ``column``.
+
+    ``among`` filters the rows judged: the name of a true-or-false column, or ``"column in processor"``: rows whose column
+    is a key that processor holds on the date.
+    """
+
+    column: str
+    _: KW_ONLY
+    share: float = 1.0
+    among: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.column} not null"
+
+
+@dataclass(frozen=True, slots=True)
+class Positive:
+    """A share of the rows has a value above 0 in ``column``. ``among`` as in NotNull."""
+
+    column: str
+    _: KW_ONLY
+    share: float = 1.0
+    among: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.column} > 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Offending:
+    """A GoogleSQL SELECT that returns the rows which break a rule; none on a date means it holds.
+
+    ``sql`` is a path beside the declaring file. The query takes @date_from and @date_to, names processors in braces, and
+    its first column is the date. ``reads`` names the other processors it reads.
+    """
+
+    name: str
+    _: KW_ONLY
+    sql: str
+    reads: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Rule = UniqueKey | NotNull | Positive | Offending
+
+
+def among_parts(among: str | None) -> tuple[str | None, str | None]:
+    """(column, processor) of a filter; processor is None for a true-or-false column."""
+    if among is None:
+        return None, None
+    column, word, processor = among.partition(" in ")
+    return (column.strip(), processor.strip()) if word else (among.strip(), None)

@@ -1,0 +1,79 @@
+"""Layers, the processors in them and the gates after them: what the author of a project declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+
+from backfill_core.model.expectations import Expectation, Rule
+from backfill_core.model.needs import Need
+from backfill_core.model.runs import RunSpec
+from backfill_core.model.table import Files, Table
+from backfill_core.model.windows import Days
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What must hold of a layer before the layers after it may use it.
+
+    Judged date by date: the keys of ``measure`` on a date against the calendar's, or against those of processor ``of``. A
+    failed date is closed for later layers. The whole layer is closed only when at least ``closes_from`` dates failed and
+    fewer than ``closes_below`` of its expected dates passed.
+    """
+
+    name: str
+    _: KW_ONLY
+    #: Processor whose table is measured.
+    measure: str
+    #: Column counted, distinct.
+    key: str
+    #: Share of the denominator that a date must hold, 0 to 1.
+    at_least: float
+    of: str | None = None
+    closes_from: int = 5
+    closes_below: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A stage of the pipeline."""
+
+    name: str
+    _: KW_ONLY
+    aliases: tuple[str, ...] = ()
+    #: Layers that come before it.
+    after: tuple[str, ...] = ()
+    #: Processor and key that "L4 holds 275 games" means.
+    measured_by: tuple[str, str] | None = None
+    gates: tuple[Gate, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """The name people say: the first alias, else the name."""
+        return self.aliases[0] if self.aliases else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What fills one table (or leaves one kind of file) for one date."""
+
+    name: str
+    _: KW_ONLY
+    layer: str
+    calendar: str
+    writes: Table | Files
+    #: One spec, or one a runtime (``{"local": Sql(…)}``).
+    run: RunSpec | Mapping[str, RunSpec]
+    needs: tuple[Need, ...] = ()
+    #: All of them must hold.
+    complete_when: Expectation | tuple[Expectation, ...]
+    rules: tuple[Rule, ...] = ()
+    #: First days of a season for which nothing is expected.
+    warmup: Days | None = None
+
+    @property
+    def expectations(self) -> tuple[Expectation, ...]:
+        return self.complete_when if isinstance(self.complete_when, tuple) else (self.complete_when,)
+
+    def spec_for(self, runtime: str) -> RunSpec | None:
+        return self.run.get(runtime) if isinstance(self.run, Mapping) else self.run

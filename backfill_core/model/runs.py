@@ -1,0 +1,44 @@
+"""How a unit's work is done, as values. Adapters map a kind of spec to the runner that carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Somebody else's work: observed, never run."""
+
+
+SOURCE = Source()
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """One GoogleSQL SELECT in a file beside the declaring one; its rows replace those of the dates asked for.
+
+    It takes @date_from and @date_to and names processors in braces.
+    """
+
+    file: str
+    _: KW_ONLY
+    #: Most dates in one call.
+    max_dates: int = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """A function ``(dates, ctx)`` that returns rows (dicts) or a relation; they replace the rows of those dates.
+
+    ``dates`` is a list of days, ``ctx`` a RunContext: a cursor in the transaction that writes, and names of tables and files.
+    """
+
+    function: Callable[[Any, Any], Any]
+    _: KW_ONLY
+    #: Most dates in one call.
+    max_dates: int = 31
+
+
+RunSpec = Source | Sql | Python

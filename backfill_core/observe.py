@@ -1,0 +1,132 @@
+"""The one shell that reads: what every table of a graph holds over a span, in a number of questions that dates do not raise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+
+from backfill_core.coverage import Coverage, DateFacts
+from backfill_core.dates import DateSet, Span, day_number, day_of
+from backfill_core.errors import BeyondHorizon, EmptyCalendar, UnreadableTable, did_you_mean
+from backfill_core.graph import Pipeline
+from backfill_core.model.calendar import Calendar, CalendarDays, Schedule, calendar_days
+from backfill_core.model.processor import Processor
+from backfill_core.model.table import Files, Table
+from backfill_core.planning.judge import judge_coverage, window_map
+from backfill_core.ports import Landing, Warehouse
+from backfill_core.queries.question import TableQuestion, files_facts, question_about
+
+#: How far back calendars without a source are laid out before the days asked for, so that windows find their dates.
+_LOOK_BACK = timedelta(days=1100)
+
+
+def read_calendars(pipeline: Pipeline, landing: Landing, span: Span) -> dict[str, CalendarDays]:
+    """Every calendar of the graph. Raises EmptyCalendar for a schedule whose source holds no expected date."""
+    wide = Span(max(day_of(0), span.first - _LOOK_BACK), span.last)
+    return {name: _read_calendar(calendar, landing, wide) for name, calendar in sorted(pipeline.calendars.items())}
+
+
+def _read_calendar(calendar: Calendar, landing: Landing, span: Span) -> CalendarDays:
+    if not isinstance(calendar, Schedule):
+        return calendar_days(calendar, span)
+    days = calendar_days(calendar, span, landing.schedule(calendar))
+    if not days.expected:
+        raise EmptyCalendar(calendar=calendar.name, problem=f"no expected entry in {landing.describe(calendar.files)}")
+    return days
+
+
+def closed_span(first: date, last: date | None, yesterday: date, calendars: Mapping[str, CalendarDays]) -> Span:
+    """The span of a request: to ``last``, else to yesterday or the earliest horizon before it.
+
+    Raises BeyondHorizon when ``last`` is past what a calendar knows.
+    """
+    horizons = sorted((days.horizon, name) for name, days in calendars.items() if days.horizon)
+    if last is not None:
+        for horizon, name in horizons:
+            if last > horizon:
+                raise BeyondHorizon(calendar=name, horizon=horizon, to=last)
+        return Span(first, last)
+    end = min([yesterday, *(horizon for horizon, _ in horizons)])
+    if end < first:
+        raise BeyondHorizon(calendar=horizons[0][1] if horizons else "of days", horizon=end, to=first)
+    return Span(first, end)
+
+
+def reach_of(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], span: Span) -> dict[str, Span]:
+    """How far back each processor must be read, so that every window of every date in ``span`` is known."""
+    first = {name: day_number(span.first) for name in pipeline.processors}
+    for name in reversed(list(pipeline.processors)):
+        own = calendars[pipeline.processors[name].calendar].expected
+        starting = (own & DateSet.between(first[name], day_number(span.last))).numbers()[:1]
+        for edge in pipeline.edges_into[name]:
+            for earliest, last in window_map(pipeline, edge, calendars).bounds(starting):
+                for upstream in edge.upstreams:
+                    if earliest <= last:
+                        first[upstream] = min(first[upstream], earliest)
+    return {name: Span(day_of(number), span.last) for name, number in first.items()}
+
+
+def observe(
+    pipeline: Pipeline,
+    warehouse: Warehouse,
+    landing: Landing,
+    calendars: Mapping[str, CalendarDays],
+    *,
+    span: Span,
+    today: date,
+) -> Coverage:
+    """Reads every table of the graph and judges every date. Raises UnreadableTable."""
+    reach = reach_of(pipeline, calendars, span)
+    questions = table_questions(pipeline, calendars, reach)
+    missing = missing_tables(pipeline, warehouse, questions.values())
+    facts: dict[str, DateFacts] = {}
+    for name, processor in pipeline.processors.items():
+        facts[name] = facts_about(processor, warehouse, landing, calendars, reach[name], questions.get(name), missing)
+    return judge_coverage(pipeline, calendars, facts, reach, span=span, today=today)
+
+
+def facts_about(
+    processor: Processor,
+    warehouse: Warehouse,
+    landing: Landing,
+    calendars: Mapping[str, CalendarDays],
+    span: Span,
+    question: TableQuestion | None,
+    missing: frozenset[str],
+) -> DateFacts:
+    """What a processor's table, or its files, hold over a span."""
+    if isinstance(processor.writes, Files):
+        calendar = calendars[processor.calendar]
+        days = calendar.expected & DateSet.of_span(span)
+        return files_facts(processor.writes, calendar, days, landing.files(processor.writes))
+    assert question is not None
+    return warehouse.observe(question.without(missing))
+
+
+def table_questions(
+    pipeline: Pipeline, calendars: Mapping[str, CalendarDays], reach: Mapping[str, Span]
+) -> dict[str, TableQuestion]:
+    """The question to ask about each processor that writes a table."""
+    return {
+        name: question_about(pipeline, processor, calendars[processor.calendar], reach[name])
+        for name, processor in pipeline.processors.items()
+        if isinstance(processor.writes, Table)
+    }
+
+
+def missing_tables(pipeline: Pipeline, warehouse: Warehouse, questions: Iterable[TableQuestion]) -> frozenset[str]:
+    """The tables that are not there yet. Raises UnreadableTable where one lacks a column that the graph names."""
+    asked = list(questions)
+    datasets = sorted({question.table.dataset for question in asked})
+    schema = warehouse.schema(datasets)
+    for question in asked:
+        for table, columns in sorted(question.columns().items()):
+            lacking = sorted(columns - schema[table].keys()) if table in schema else []
+            if lacking:
+                where = pipeline.declared[question.processor].where
+                problem = (
+                    f'it has no column "{lacking[0]}", which processor "{question.processor}" names.'
+                    f"{did_you_mean(lacking[0], schema[table])} See {where}"
+                )
+                raise UnreadableTable(table=table, problem=problem)
+    return frozenset(question.table.name for question in asked if question.table.name not in schema)

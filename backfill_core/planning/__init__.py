@@ -1,0 +1,1 @@
+"""Deciding what to do: pure functions from what was found to a plan."""

@@ -1,0 +1,146 @@
+"""What the engine asks of the world. Adapters answer; nothing here does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from backfill_core.coverage import DateFacts
+from backfill_core.events import Event, Outcome, RunStarted
+from backfill_core.model.calendar import Schedule, ScheduleEntry, Season
+from backfill_core.model.processor import Processor
+from backfill_core.model.runs import RunSpec
+from backfill_core.model.table import Files, Table
+from backfill_core.model.units import Batch, Unit
+from backfill_core.queries.question import TableQuestion
+
+
+class Warehouse(Protocol):
+    """Tables that can be asked about. There is no free query: the engine asks questions it has a type for."""
+
+    @property
+    def asked(self) -> int:
+        """How many queries were sent so far; those inside a writing transaction are not among them."""
+
+    def schema(self, datasets: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+        """Columns and types of every table in those datasets, by ``dataset.table``."""
+
+    def observe(self, question: TableQuestion) -> DateFacts:
+        """The facts of a table that is there. Raises UnreadableTable."""
+
+    def close(self) -> None: ...
+
+
+class Landing(Protocol):
+    """Files that others leave, below a target's landing folder."""
+
+    def schedule(self, calendar: Schedule) -> tuple[ScheduleEntry, ...]:
+        """Every entry of a schedule's files. Raises LandingError."""
+
+    def files(self, source: Files) -> Mapping[str, int]:
+        """The files of a source by path, with the microseconds since 1970 at which each was last changed."""
+
+    def describe(self, pattern: str) -> str:
+        """Where files of that pattern are looked for, as a person would type it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One batch as a runner gets it."""
+
+    batch: Batch
+    processor: Processor
+    spec: RunSpec
+    #: What to ask to verify it, over the batch's dates.
+    question: TableQuestion
+    #: The tables it may name, by processor.
+    tables: Mapping[str, Table]
+    #: The sources of files it may read, by processor.
+    sources: Mapping[str, Files] = field(default_factory=dict)
+    #: Seasons of the processor's calendar, by which files of a season are named.
+    seasons: tuple[Season, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """What came of a call: an outcome for every unit of its batch."""
+
+    outcomes: Mapping[Unit, Outcome]
+    #: What the table held before the writing transaction was committed, by processor; none where the runner
+    #: does not write in a transaction of ours and its claims have to be observed afterwards.
+    facts: Mapping[str, DateFacts] = field(default_factory=dict)
+
+
+class Runner(Protocol):
+    """Carries out batches. Called from several threads at once. It raises nothing for work that fails: that is an outcome."""
+
+    def run(self, call: Call) -> BatchResult: ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The instant, in UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who holds what, since when, and when it was last heard of."""
+
+    resource: str
+    run: str
+    pid: int
+    host: str
+    since: datetime
+    heartbeat: datetime
+
+
+class Journal(Protocol):
+    """What runs did, append-only, and who holds what. It never says what state a unit is in."""
+
+    def begin(self, started: RunStarted, resource: str) -> str:
+        """Takes the lease and records the run's start as one thing; returns the run's name. Raises WarehouseHeld."""
+
+    def append(self, run: str, events: Iterable[Event]) -> None:
+        """Records events as one commit, and renews the run's lease. Raises LeaseLost when another run took it."""
+
+    def end(self, run: str, event: Event) -> None:
+        """Records the last event and gives the lease back, as one thing."""
+
+    def events(self, run: str, *, after: int = 0) -> list[tuple[int, Event]]:
+        """A run's events with their numbers, those after a number."""
+
+    def runs(self) -> list[str]:
+        """Names of all runs, oldest first."""
+
+    def lease(self, resource: str) -> Lease | None:
+        """Who holds a resource now; a lease that has lapsed is none."""
+
+    def close(self) -> None: ...
+
+
+class Listener(Protocol):
+    """Somebody who follows a run's events: a terminal, a log."""
+
+    def heard(self, run: str, events: Iterable[Event]) -> None: ...
+
+
+class Notifier(Protocol):
+    """Tells people that something happened."""
+
+    def notify(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What a Python processor is given beside its dates.
+
+    ``cursor`` is a DB-API cursor in the transaction that writes; its ``sql`` returns a relation that may be returned.
+    """
+
+    cursor: Any
+    #: Quoted names of the tables the processor writes and needs, by processor.
+    tables: Mapping[str, str]
+    #: Paths of the files of each needed source that exist, by processor and then by day.
+    files: Mapping[str, Mapping[date, str]]

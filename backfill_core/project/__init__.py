@@ -1,0 +1,1 @@
+"""A user's project: its root, its settings, its files."""

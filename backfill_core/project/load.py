@@ -1,0 +1,147 @@
+"""Collecting what project files declare: values, found in a module's namespace however it is written."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from backfill_core.errors import InvalidProject, Problem
+from backfill_core.graph import Declared
+from backfill_core.model.calendar import EveryDay, Schedule, Weekly
+from backfill_core.model.processor import Layer, Processor
+
+#: Folders of a project whose files are loaded.
+FOLDERS = ("layers", "plugins")
+#: Private package under which they are loaded, so that they can import each other relatively and never clash with others.
+PACKAGE = "_backfill_project"
+#: Group of entry points by which installed distributions give modules.
+ENTRY_POINTS = "backfill.plugins"
+_KINDS = (Layer, Processor, EveryDay, Weekly, Schedule)
+
+
+def load_project(root: Path) -> tuple[list[Declared], list[str]]:
+    """(what the project's files and installed plugins declare, warnings). Raises InvalidProject with every broken file."""
+    found: list[Declared] = []
+    warnings: list[str] = []
+    problems: list[Problem] = []
+    seen: set[int] = set()
+    _forget()
+    _package(PACKAGE, [])
+    for folder in FOLDERS:
+        _package(f"{PACKAGE}.{folder}", [str(root / folder)])
+        for path in sorted((root / folder).glob("*.py")):
+            file = path.relative_to(root).as_posix()
+            module = _load(path, f"{PACKAGE}.{folder}.{path.stem}", file, problems)
+            if module is not None:
+                given = _collect(module, file, seen)
+                found += given
+                if not given and not _imported_from(module):
+                    warnings.append(f"{file} declares nothing")
+    found += _installed(problems, seen)
+    if problems:
+        raise InvalidProject(problems)
+    if not found:
+        problem = Problem("", f"no layers or processors in {root}: write layers/*.py and plugins/*.py")
+        raise InvalidProject([problem])
+    return _with_lines(found, root), warnings
+
+
+def _forget() -> None:
+    """Drops an earlier load, so that a changed file is read anew."""
+    for name in [name for name in sys.modules if name == PACKAGE or name.startswith(PACKAGE + ".")]:
+        del sys.modules[name]
+
+
+def _package(name: str, path: list[str]) -> None:
+    package = types.ModuleType(name)
+    package.__path__ = path
+    sys.modules[name] = package
+
+
+def _load(path: Path, name: str, file: str, problems: list[Problem]) -> types.ModuleType | None:
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        problems.append(Problem(f"{file}:{error.lineno}", f"syntax error: {error.msg}"))
+        return None
+    except Exception as error:  # whatever an author's file raises is told with its line, beside the other broken files
+        line = _line_in(error, path)
+        problems.append(Problem(f"{file}:{line}" if line else file, f"{type(error).__name__}: {error}"))
+        return None
+    return module
+
+
+def _line_in(error: BaseException, path: Path) -> int:
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _installed(problems: list[Problem], seen: set[int]) -> list[Declared]:
+    found: list[Declared] = []
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        try:
+            module = point.load()
+        except Exception as error:  # an installed plugin may fail in any way, and is told with the project's own
+            problems.append(Problem(f"plugin {point.name} ({point.value})", f"{type(error).__name__}: {error}"))
+        else:
+            found += _collect(module, f"plugin {point.name}", seen)
+    return found
+
+
+def _collect(module: types.ModuleType, file: str, seen: set[int]) -> list[Declared]:
+    found = []
+    for value in _values(vars(module).values()):
+        if id(value) not in seen:
+            seen.add(id(value))
+            found.append(Declared(value, file))
+    return found
+
+
+def _values(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, _KINDS):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            yield from _values(value)
+        elif isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            yield from _values([item for key, item in value.items() if not key.startswith("__")])
+
+
+def _imported_from(module: types.ModuleType) -> bool:
+    """Whether a file that declares nothing itself gives functions that others use."""
+    return any(isinstance(value, types.FunctionType) and value.__module__ == module.__name__ for value in vars(module).values())
+
+
+def _with_lines(found: list[Declared], root: Path) -> list[Declared]:
+    """Adds the line on which each value's name stands as the first argument of a call."""
+    lines: dict[str, dict[str, int]] = {}
+    for declared in found:
+        if declared.file not in lines and (root / declared.file).is_file():
+            lines[declared.file] = _named_lines((root / declared.file).read_text(encoding="utf-8"))
+    return [Declared(d.value, d.file, lines.get(d.file, {}).get(d.value.name, 0)) for d in found]
+
+
+def _named_lines(text: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in {kind.__name__ for kind in _KINDS} and isinstance(node.args[0].value, str):
+                found.setdefault(node.args[0].value, node.lineno)
+    return found

@@ -1,0 +1,1 @@
+"""Deciding what may start, and how it is grouped into calls."""

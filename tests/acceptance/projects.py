@@ -1,0 +1,35 @@
+"""Projects for tests: copies of the reference one in a folder of their own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def copy_of_reference(folder: Path, first: str) -> Path:
+    """The reference project's layers and plugins, on a warehouse and landing files of the folder's own."""
+    for name in ("layers", "plugins"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "pyproject.toml").write_text(
+        f'[tool.backfill]\nfrom = "{first}"\ntimezone = "America/New_York"\n'
+        '[tool.backfill.targets.local]\nruntime = "local"\nwarehouse = "w.duckdb"\nlanding = "landing"\n',
+        encoding="utf-8",
+    )
+    return folder
+
+
+def backfill(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "backfill_core", *words]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def answer(project: Path, *words: str) -> Any:
+    came = backfill(project, *words, "--format", "json")
+    assert came.returncode == 0, came.stderr
+    return json.loads(came.stdout)
