@@ -69,7 +69,7 @@ class WindowMap:
         parts = []
         for day in (changed & self.upstream.expected).numbers():
             place = bisect_left(dates, day) + count
-            last = dates[place] if place < len(dates) else self._end()
+            last = dates[place] if place < len(dates) else self._end() + _LONGEST
             parts.append(DateSet.between(day + 1, last))
         return union(parts)
 
