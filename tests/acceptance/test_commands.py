@@ -1,0 +1,245 @@
+"""The real command on a small project: what a person types, sees and gets as exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from projects import answer, backfill
+
+DAYS = [f"2024-05-{day:02}" for day in range(1, 11)]
+SETTINGS = """
+[tool.backfill]
+from = "2024-05-01"
+[tool.backfill.targets.local]
+runtime = "local"
+warehouse = "w.duckdb"
+landing = "landing"
+"""
+LAYERS = """
+from datetime import date
+from backfill_core import EveryDay, Gate, Layer
+DAILY = EveryDay("daily", since=date(2024, 5, 1))
+RAW = Layer("raw", aliases=("L1",))
+SUMS = Layer("sums", aliases=("L2",), after=("raw",))
+"""
+PLUGINS = """
+import time
+from pathlib import Path
+from backfill_core import KeysOf, Need, Processor, Python, Rows, Sql, Table, UniqueKey, days
+
+def load(dates, ctx):
+    while Path("slow").exists():
+        time.sleep(0.02)
+    return [{"day": day, "shop": shop, "amount": day.day * 10 + n} for day in dates for n, shop in enumerate("abc")]
+
+ORDERS = Processor("orders", layer="raw", calendar="daily", writes=Table("shop.orders", date="day", key=("shop",)),
+    complete_when=Rows(at_least=3), rules=(UniqueKey(),), run={"local": Python(load, max_dates=2)})
+SUMS = Processor("sums", layer="sums", calendar="daily", writes=Table("shop.sums", date="day", key=("shop",)),
+    needs=(Need("orders"), Need("orders", window=days(2))), complete_when=KeysOf("orders"),
+    run={"local": Sql("sums.sql")})
+"""
+SQL = "SELECT day, shop, SUM(amount) AS amount FROM {orders} WHERE day BETWEEN @date_from AND @date_to GROUP BY day, shop"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name, text in {
+        "pyproject.toml": SETTINGS,
+        "layers/all.py": LAYERS,
+        "plugins/all.py": PLUGINS,
+        "plugins/sums.sql": SQL,
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+SPAN = ("--to", "2024-05-10", "--today", "2024-05-20")
+
+
+def execute(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return backfill(project, "execute", *SPAN, "--yes", *words)
+
+
+def spoil(project: Path, *statements: str) -> None:
+    with duckdb.connect(str(project / "w.duckdb")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_plan_execute_plan(project: Path) -> None:
+    first = backfill(project, "plan", *SPAN, "--format", "json")
+    assert first.stdout == backfill(project, "plan", *SPAN, "--format", "json").stdout
+    assert not (project / ".backfill").exists()
+    assert not (project / "w.duckdb").exists()
+    assert json.loads(first.stdout)["totals"] == {"units": 20, "blocked": 0}
+    done = execute(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "remaining: nothing" in done.stdout
+    assert answer(project, "plan", *SPAN)["totals"]["units"] == 0
+    assert "nothing to do" in backfill(project, "plan", *SPAN).stdout
+    assert "ENDED" in backfill(project, "status").stdout
+    assert answer(project, "report")["exit_code"] == 0
+    assert "# Run r1" in backfill(project, "report").stdout
+    assert backfill(project, "validate", *SPAN).returncode == 0
+
+
+def test_what_is_spoiled_is_what_the_next_plan_has(project: Path) -> None:
+    execute(project)
+    spoil(
+        project,
+        "DELETE FROM shop.orders WHERE day = '2024-05-03'",
+        "DELETE FROM shop.orders WHERE day = '2024-05-05' AND shop = 'a'",
+        "INSERT INTO shop.orders SELECT * FROM shop.orders WHERE day = '2024-05-07' AND shop = 'b'",
+        "DELETE FROM shop.sums WHERE day = '2024-05-09'",
+    )
+    plan = answer(project, "plan", *SPAN)
+    reasons = {p["name"]: {r["reason"]: r["dates"] for r in p["reasons"]} for s in plan["stages"] for p in s["processors"]}
+    assert reasons["orders"] == {
+        "missing": ["2024-05-03"],
+        "partial 2/3": ["2024-05-05"],
+        "invalid: unique key": ["2024-05-07"],
+    }
+    assert reasons["sums"]["missing"] == ["2024-05-09"]
+    assert execute(project).returncode == 0
+    assert answer(project, "plan", *SPAN)["totals"]["units"] == 0
+
+
+def test_a_dry_run_writes_nothing(project: Path) -> None:
+    before = sorted(path for path in project.rglob("*") if "__pycache__" not in path.parts)
+    assert execute(project, "--dry-run").returncode == 0
+    assert before == sorted(path for path in project.rglob("*") if "__pycache__" not in path.parts)
+
+
+def test_a_plan_file_is_carried_out_refused_or_drifts(project: Path) -> None:
+    assert backfill(project, "plan", *SPAN, "--out", "plan.json").returncode == 0
+    execute(project, "--dates", "2024-05-01..2024-05-08")
+    dropped = backfill(project, "execute", "--plan", "plan.json", "--yes")
+    assert dropped.returncode == 0, dropped.stdout + dropped.stderr
+    assert "8 units became complete" in dropped.stdout
+    assert backfill(project, "plan", *SPAN, "--out", "plan.json").returncode == 0
+    spoil(project, "DELETE FROM shop.orders WHERE day = '2024-05-03'")
+    drifted = backfill(project, "execute", "--plan", "plan.json", "--yes")
+    assert (drifted.returncode, "Nothing was run" in drifted.stderr) == (4, True)
+    plugin = project / "plugins" / "all.py"
+    plugin.write_text(plugin.read_text().replace("at_least=3", "at_least=2"), encoding="utf-8")
+    stale = backfill(project, "execute", "--plan", "plan.json", "--yes")
+    assert (stale.returncode, "stale" in stale.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["plan", "--through", "L9"], 'no layer "L9". Layers: raw (L1), sums (L2).'),
+        (["plan", "--processor", "order"], 'Did you mean "orders"?'),
+        (["plan", "--from", "2024-05-09", "--to", "2024-05-01"], "--from 2024-05-09 is after --to 2024-05-01"),
+        (["plan", "--dates", ","], "no date was given"),
+        (["plan", "--dates", "2024-05-41"], "Type dates as YYYY-MM-DD"),
+        (["plan", "--dates-file", "nowhere.csv"], "No such file"),
+        (["plan", "--dates-file", "pyproject.toml"], "cannot read dates from pyproject.toml"),
+        (["plan", "--target", "gcp"], 'no target "gcp"'),
+        (["execute", "--plan", "pyproject.toml"], "it is no JSON"),
+        (["status"], "Nothing was executed yet"),
+        (["plam"], 'Did you mean "plan"?'),
+    ],
+)
+def test_wrong_input_is_told_in_a_line_and_changes_nothing(project: Path, words: list[str], told: str) -> None:
+    came = backfill(project, *words)
+    assert came.returncode == 2
+    assert told in came.stderr
+    assert "Traceback" not in came.stderr
+    assert not (project / ".backfill").exists()
+
+
+def test_broken_files_are_told_together(project: Path) -> None:
+    (project / "plugins" / "broken.py").write_text("x = (\n", encoding="utf-8")
+    (project / "layers" / "raises.py").write_text("\nraise ValueError('no')\n", encoding="utf-8")
+    came = backfill(project, "plan")
+    assert came.returncode == 2
+    assert "plugins/broken.py:1: syntax error" in came.stderr
+    assert "layers/raises.py:2: ValueError: no" in came.stderr
+
+
+def test_all_that_is_wrong_with_a_graph_is_told_at_once(project: Path) -> None:
+    text = (project / "plugins" / "all.py").read_text()
+    (project / "plugins" / "all.py").write_text(text.replace('Need("orders")', 'Need("ordrs")'), encoding="utf-8")
+    text = (project / "layers" / "all.py").read_text()
+    (project / "layers" / "all.py").write_text(text.replace('after=("raw",)', 'after=("row",)'), encoding="utf-8")
+    came = backfill(project, "graph")
+    assert came.returncode == 2
+    assert 'plugins/all.py:13: processor "sums" names processor "ordrs"' in came.stderr
+    assert 'layers/all.py:6: layer "sums" names layer "row", which nothing declares. Did you mean "raw"?' in came.stderr
+
+
+def test_a_table_without_its_column(project: Path) -> None:
+    spoil(project, "CREATE SCHEMA shop", "CREATE TABLE shop.orders (dai DATE, shop VARCHAR)")
+    came = backfill(project, "plan", *SPAN)
+    assert (came.returncode, "Traceback" in came.stderr) == (2, False)
+    assert 'shop.orders cannot be read: it has no column "day"' in came.stderr
+    assert 'Did you mean "dai"?' in came.stderr
+
+
+def test_a_warehouse_held_by_another_process(project: Path) -> None:
+    with duckdb.connect(str(project / "w.duckdb")):
+        came = backfill(project, "plan", *SPAN)
+    assert came.returncode == 2
+    assert f"refused: pid {os.getpid()} holds the warehouse" in came.stderr
+
+
+def start_slow(project: Path) -> subprocess.Popen[str]:
+    """An execute whose first calls wait until the file ``slow`` is gone."""
+    (project / "slow").touch()
+    command = [sys.executable, "-m", "backfill_core", "execute", *SPAN, "--yes"]
+    running = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 30
+    while "in flight" not in backfill(project, "status").stdout or "in flight 0" in backfill(project, "status").stdout:
+        assert time.monotonic() < deadline, "the run did not start"
+        time.sleep(0.05)
+    return running
+
+
+def test_a_killed_run_is_gone_on_with_by_the_same_command(project: Path) -> None:
+    running = start_slow(project)
+    refused = execute(project)
+    assert refused.returncode == 2
+    assert f"refused: run r1 (pid {running.pid}" in refused.stderr
+    assert f"(pid {running.pid}" in backfill(project, "plan", *SPAN).stderr
+    running.kill()
+    running.communicate()
+    assert "DIED" in backfill(project, "status").stdout
+    (project / "slow").unlink()
+    done = execute(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert answer(project, "plan", *SPAN)["totals"]["units"] == 0
+
+
+def test_the_first_ctrl_c_drains(project: Path) -> None:
+    running = start_slow(project)
+    running.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    (project / "slow").unlink()
+    shown, _ = running.communicate(timeout=30)
+    assert running.returncode == 130, shown
+    assert "stopping:" in shown
+    assert "interrupted with" in shown
+    assert answer(project, "report")["exit_code"] == 130
+    assert execute(project).returncode == 0
+
+
+def test_every_command_has_help() -> None:
+    from backfill_core.cli import COMMANDS
+
+    for name in COMMANDS:
+        came = backfill(Path.cwd(), name, "--help")
+        assert came.returncode == 0
+        assert came.stdout.startswith("Usage:")
