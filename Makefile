@@ -12,7 +12,7 @@ sample: $(VENV)/.run
 	$(BIN)/python examples/nba_season/make_sample.py
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=80
+	$(BIN)/python -m pytest -n 2 --dist=loadfile -p no:benchmark --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
