@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 
-from backfill_core.coverage import Coverage, DateFacts
+from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet, Span, day_number, day_of
 from backfill_core.errors import BeyondHorizon, EmptyCalendar, UnreadableTable, did_you_mean
 from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import Calendar, CalendarDays, Schedule, calendar_days
-from backfill_core.model.processor import Processor
 from backfill_core.model.table import Files, Table
 from backfill_core.planning.judge import judge_coverage, window_map
 from backfill_core.ports import Landing, Warehouse
@@ -79,28 +78,14 @@ def observe(
     reach = reach_of(pipeline, calendars, span)
     questions = table_questions(pipeline, calendars, reach)
     missing = missing_tables(pipeline, warehouse, questions.values())
-    facts: dict[str, DateFacts] = {}
+    answers = warehouse.observe_all([question.without(missing) for question in questions.values()])
+    facts = dict(zip(questions, answers, strict=True))
     for name, processor in pipeline.processors.items():
-        facts[name] = facts_about(processor, warehouse, landing, calendars, reach[name], questions.get(name), missing)
+        if isinstance(processor.writes, Files):
+            calendar = calendars[processor.calendar]
+            days = calendar.expected & DateSet.of_span(reach[name])
+            facts[name] = files_facts(processor.writes, calendar, days, landing.files(processor.writes))
     return judge_coverage(pipeline, calendars, facts, reach, span=span, today=today)
-
-
-def facts_about(
-    processor: Processor,
-    warehouse: Warehouse,
-    landing: Landing,
-    calendars: Mapping[str, CalendarDays],
-    span: Span,
-    question: TableQuestion | None,
-    missing: frozenset[str],
-) -> DateFacts:
-    """What a processor's table, or its files, hold over a span."""
-    if isinstance(processor.writes, Files):
-        calendar = calendars[processor.calendar]
-        days = calendar.expected & DateSet.of_span(span)
-        return files_facts(processor.writes, calendar, days, landing.files(processor.writes))
-    assert question is not None
-    return warehouse.observe(question.without(missing))
 
 
 def table_questions(

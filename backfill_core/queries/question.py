@@ -82,6 +82,12 @@ class TableQuestion:
     #: The table is not there yet: only what others want of it can be asked.
     absent: bool = False
 
+    @property
+    def queries(self) -> int:
+        """How many queries it takes."""
+        apart = [check for check in self.checks if check.among_table]
+        return (not self.absent) + len(apart) + len(self.comparisons) + len(self.offending)
+
     def columns(self) -> dict[str, set[str]]:
         """The columns this question names, by table."""
         named: dict[str, set[str]] = {}
