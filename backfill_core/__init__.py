@@ -6,11 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backfill_core.model.calendar import EveryDay, Schedule, Weekly
+    from backfill_core.model.calendar import EveryDay, Monthly, Schedule, Weekly
     from backfill_core.model.expectations import (
+        Allowed,
         AtMost,
         CalendarKeys,
         KeysOf,
+        MatchingKeys,
         NotNull,
         Offending,
         Positive,
@@ -28,9 +30,9 @@ __version__ = "0.1.0"
 
 #: Where each public name lives. They load when first used, so that commands which need none of them start at once.
 _HOMES = {
-    "model.calendar": ("EveryDay", "Schedule", "Weekly"),
+    "model.calendar": ("EveryDay", "Monthly", "Schedule", "Weekly"),
     "model.expectations": (
-        "AtMost", "CalendarKeys", "KeysOf", "NotNull", "Offending", "Positive", "Rows", "UniqueKey",
+        "Allowed", "AtMost", "CalendarKeys", "KeysOf", "MatchingKeys", "NotNull", "Offending", "Positive", "Rows", "UniqueKey",
     ),
     "model.needs": ("Need", "any_of"),
     "model.processor": ("Gate", "Layer", "Processor"),
@@ -44,6 +46,7 @@ __all__ = [
     "SAME_DATE",
     "SEASON_TO_DATE",
     "SOURCE",
+    "Allowed",
     "AtMost",
     "CalendarKeys",
     "EveryDay",
@@ -51,6 +54,8 @@ __all__ = [
     "Gate",
     "KeysOf",
     "Layer",
+    "MatchingKeys",
+    "Monthly",
     "Need",
     "NotNull",
     "Offending",

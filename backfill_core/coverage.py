@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from backfill_core.dates import DateSet, Span, union
 from backfill_core.model.calendar import CalendarDays
+from backfill_core.model.reviews import NO_REVIEWS, Reviews
 
 
 class State(StrEnum):
@@ -43,6 +44,8 @@ class DateFacts:
     #: Microseconds since 1970 (UTC) at which the day's oldest and newest rows were written.
     oldest: Mapping[int, int] = field(default_factory=dict)
     newest: Mapping[int, int] = field(default_factory=dict)
+    #: One hash of all the row hashes of the day, whatever their order; where the table declares a column of them.
+    hashes: Mapping[int, str] = field(default_factory=dict)
     #: Rows by key, of each column asked for: column -> day -> key -> rows.
     keys: Mapping[str, Mapping[int, Mapping[str, int]]] = field(default_factory=dict)
     #: (good, judged) of each check asked for, by its name.
@@ -71,6 +74,10 @@ class Findings:
     broken: Mapping[str, DateSet] = field(default_factory=dict)
     #: Upstreams with something newer in the date's window, by name.
     stale: Mapping[str, DateSet] = field(default_factory=dict)
+    #: Dates with something newer in their window that people accepted as they are.
+    accepted: DateSet = field(default_factory=DateSet)
+    #: Dates of the calendar on which nothing is expected because people waived them, or what gives their keys.
+    waived: DateSet = field(default_factory=DateSet)
     #: Dates with rows that nothing expects.
     surplus: DateSet = field(default_factory=DateSet)
 
@@ -117,21 +124,36 @@ class Coverage:
     span: Span
     processors: Mapping[str, ProcessorCoverage]
     calendars: Mapping[str, CalendarDays]
+    #: Name of each processor's calendar.
+    calendar_of: Mapping[str, str]
+    #: What people decided, as it was taken into account.
+    reviews: Reviews = NO_REVIEWS
+
+    def calendar(self, processor: str) -> CalendarDays:
+        return self.calendars[self.calendar_of[processor]]
+
+    def counted(self, processor: str, column: str) -> str:
+        """What a measure counts: keys in a column, or dates where the calendar has no keys."""
+        return column if self.calendar(processor).keys else "dates"
 
     def keys_there(self, processor: str, column: str, days: DateSet) -> int:
-        """How many keys of the calendar, counted by date, that processor's table holds on those days."""
-        return sum(len(found) for found in self.keys_by_day(processor, column, days).values())
+        """How many keys of the calendar, counted by date, that processor's table holds on those days, whatever their state.
+
+        A calendar without keys counts dates that hold anything.
+        """
+        if self.calendar(processor).keys:
+            return sum(len(found) for found in self.keys_by_day(processor, column, days).values())
+        return len(DateSet.from_numbers(list(self.processors[processor].facts.rows)) & days & self.calendar(processor).expected)
 
     def keys_by_day(self, processor: str, column: str, days: DateSet) -> dict[int, frozenset[str]]:
         """The calendar's keys that are there, for each of those days; whatever the state of the date."""
-        covered = self.processors[processor]
-        held = covered.facts.keys.get(column, {})
-        wanted = self.calendars[self.calendar_of[processor]].keys
+        held = self.processors[processor].facts.keys.get(column, {})
+        wanted = self.calendar(processor).keys
         return {day: frozenset(held.get(day, ())) & wanted.get(day, frozenset()) for day in days.numbers()}
 
-    #: Name of each processor's calendar.
-    calendar_of: Mapping[str, str]
-
     def keys_wanted(self, processor: str, days: DateSet) -> int:
-        wanted = self.calendars[self.calendar_of[processor]].keys
-        return sum(len(wanted.get(day, ())) for day in days.numbers())
+        """How many keys the calendar wants on those days, or how many dates where it has none."""
+        calendar = self.calendar(processor)
+        if calendar.keys:
+            return sum(len(calendar.keys.get(day, ())) for day in days.numbers())
+        return len(days & calendar.expected)

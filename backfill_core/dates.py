@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import compress
 
 #: Day 0 of a DateSet's bits. Earlier days cannot be held.
 EPOCH = date(1900, 1, 1)
+_ONE = ord("1")
+#: Turns the digits of a binary number into bytes that are false and true.
+_FLAGS = bytes.maketrans(b"01", b"\x00\x01")
 _EPOCH_ORDINAL = EPOCH.toordinal()
 ONE_DAY = timedelta(days=1)
 
@@ -68,12 +72,13 @@ class DateSet:
         chosen = numbers if isinstance(numbers, (list, tuple)) else list(numbers)
         if not chosen:
             return cls()
-        field = bytearray(max(chosen) // 8 + 1)
+        low, high = min(chosen), max(chosen)
+        if low < 0:
+            raise ValueError(f"days before {EPOCH} cannot be held")
+        digits = bytearray(b"0") * (high - low + 1)
         for number in chosen:
-            if number < 0:
-                raise ValueError(f"days before {EPOCH} cannot be held")
-            field[number >> 3] |= 1 << (number & 7)
-        return cls(int.from_bytes(field, "little"))
+            digits[high - number] = _ONE
+        return cls(int(digits, 2) << low)
 
     @classmethod
     def of_span(cls, span: Span) -> DateSet:
@@ -101,12 +106,8 @@ class DateSet:
     def numbers(self) -> list[int]:
         """The day numbers, ascending."""
         low = self._low()
-        text = bin(self.bits >> low)[:1:-1]
-        found, at = [], text.find("1")
-        while at >= 0:
-            found.append(at + low)
-            at = text.find("1", at + 1)
-        return found
+        flags = bin(self.bits >> low)[:1:-1].encode().translate(_FLAGS)
+        return list(compress(range(low, low + len(flags)), flags))
 
     def runs(self) -> list[Span]:
         """The maximal runs of consecutive days, ascending."""

@@ -51,12 +51,20 @@ class UnknownProcessor(BackfillError):
     """no processor "{name}".{hint} See all: backfill graph"""
 
 
+class NothingChosen(BackfillError):
+    """nothing to choose: {words}: {why}. See all: backfill graph"""
+
+
 class UnknownTarget(BackfillError):
     """no target "{name}" in {where}. Targets: {known}."""
 
 
 class UnknownRun(BackfillError):
-    """no run "{name}" in the journal {journal}. {known}"""
+    """no run "{name}" in the journal {journal}. Known: {known}."""
+
+
+class NoRunYet(BackfillError):
+    """no run yet: the journal {journal} is empty. To make one: backfill execute"""
 
 
 class NoProject(BackfillError):
@@ -72,7 +80,11 @@ class BadUsage(BackfillError):
 
 
 class BadDatesFile(BackfillError):
-    """cannot read dates from {path}: {problem}. It takes a CSV with one date a line (YYYY-MM-DD) in its first column."""
+    """cannot read dates from {path}: {problem}. It takes a CSV with a date (YYYY-MM-DD) in the first column of each line, or a JSON list of dates."""
+
+
+class BadReviews(BackfillError):
+    """{where}: {problem}"""
 
 
 class BadPlanFile(BackfillError):
@@ -80,13 +92,21 @@ class BadPlanFile(BackfillError):
 
 
 class PlanDrifted(BackfillError):
-    """the warehouse moved since plan {hash} was made: {moved}. Nothing was run. Make it anew: backfill plan --out {path}"""
+    """the warehouse moved since plan {hash} was made: {moved}. Nothing was run. Make it anew: {again}"""
 
     exit_code = ExitCode.DRIFT
 
 
 class BeyondHorizon(BackfillError):
     """calendar {calendar} ends {horizon}, --to is {to}. Bring the schedule up to date, or type --to {horizon}."""
+
+
+class AfterHorizon(BackfillError):
+    """calendar {calendar} ends {horizon}, before {first}, the first date asked for. Bring the schedule up to date."""
+
+
+class UnknownSeason(BackfillError):
+    """no season "{name}". Seasons: {known}."""
 
 
 class EmptyCalendar(BackfillError):
@@ -123,7 +143,11 @@ class UnreadableTable(BackfillError):
 
 
 class WarehouseError(BackfillError):
-    """the warehouse {path} cannot be used: {problem}"""
+    """the warehouse {path} cannot be used: {problem}. Restore it from a copy, or name another in the settings"""
+
+
+class WarehouseReadOnly(BackfillError):
+    """the warehouse {path} cannot be written: {problem}. Nothing was run"""
 
 
 class LandingError(BackfillError):
@@ -131,12 +155,12 @@ class LandingError(BackfillError):
 
 
 class JournalError(BackfillError):
-    """the journal {path} cannot be used: {problem}"""
+    """the journal {path} cannot be used: {problem}. It holds history alone: move it away, and no state is lost"""
 
 
 class LeaseLost(BackfillError):
     """run {run} no longer holds its lease: {holder} took it. Nothing more was started."""
 
 
-class Shrank(BackfillError):
-    """shrank, {shrunk}; rolled back"""
+class BadSql(BackfillError):
+    """{file} is no GoogleSQL that can be run here: {problem}. Nothing was run"""

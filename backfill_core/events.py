@@ -8,10 +8,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from backfill_core.dates import DateSet
-from backfill_core.model.units import Unit
-
-#: Version of the shape in which events are stored.
-SCHEMA = 1
 
 
 class Claim(StrEnum):
@@ -67,6 +63,8 @@ class RunStarted:
     target: str
     #: Plan as JSON, as `Plan.to_json` gives it.
     plan: Mapping[str, object]
+    #: The processors that the run is about, sources among them.
+    chosen: tuple[str, ...] = ()
     #: Coverage before, as `coverage_json` gives it.
     before: Mapping[str, object] = field(default_factory=dict)
 
@@ -131,6 +129,8 @@ class DrainAsked:
 
     at: datetime
     in_flight: int
+    #: Seconds of the slowest call so far.
+    slowest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,3 @@ class RunEnded:
 
 
 Event = RunStarted | BatchStarted | BatchEnded | UnitsEnded | UnitsUnverified | GateJudged | DrainAsked | Heartbeat | RunEnded
-
-
-def units(processor: str, dates: DateSet) -> list[Unit]:
-    return [Unit(processor, day) for day in dates]

@@ -10,12 +10,22 @@ from typing import Any
 import networkx as nx
 
 from backfill_core.errors import InvalidProject, Problem, UnknownLayer, UnknownProcessor, did_you_mean
-from backfill_core.model.calendar import Calendar, EveryDay, Schedule, Weekly
-from backfill_core.model.expectations import AtMost, KeysOf, NotNull, Offending, Positive, among_parts
+from backfill_core.model.calendar import Calendar, EveryDay, Monthly, Schedule, Weekly
+from backfill_core.model.expectations import (
+    Allowed,
+    AtMost,
+    KeysOf,
+    MatchingKeys,
+    NotNull,
+    Offending,
+    Positive,
+    among_parts,
+)
 from backfill_core.model.processor import Layer, Processor
 from backfill_core.model.runs import Source
 from backfill_core.model.table import Table
-from backfill_core.model.windows import SAME_DATE, Window
+from backfill_core.model.validity import calendar_problems, layer_problems, processor_problems
+from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, Window
 
 
 class EdgeKind(StrEnum):
@@ -79,11 +89,7 @@ class Pipeline:
         for layer in self.layers:
             if name.lower() in (layer.name.lower(), *(alias.lower() for alias in layer.aliases)):
                 return layer
-        known = ", ".join(
-            f"{layer.name} ({', '.join(layer.aliases)})" if layer.aliases else layer.name
-            for layer in self.layers
-            if self.runs_in(layer.name)
-        )
+        known = ", ".join(f"{layer.name} ({', '.join(layer.aliases)})" if layer.aliases else layer.name for layer in self.layers)
         raise UnknownLayer(name=name, known=known)
 
     def processor(self, name: str) -> Processor:
@@ -103,16 +109,36 @@ class Pipeline:
     def runs(self, name: str) -> bool:
         return not isinstance(self.processors[name].spec_for(self.runtime), Source)
 
+    def chosen(self, through: str, processors: Iterable[str] = ()) -> tuple[str, ...]:
+        """The processors of a selection, in order: those named, or all up to a layer."""
+        named = frozenset(processors)
+        upto = {through, *self.before[through]}
+        return tuple(
+            name for name, processor in self.processors.items() if processor.layer in upto and (not named or name in named)
+        )
+
     def upstream_of(self, names: Iterable[str]) -> frozenset[str]:
         """Those processors and everything they read, however far."""
-        reached: set[str] = set()
-        waiting = list(names)
-        while waiting:
-            name = waiting.pop()
-            if name not in reached:
-                reached.add(name)
-                waiting.extend(up for edge in self.edges_into[name] for up in edge.upstreams)
-        return frozenset(reached)
+        return _reached(names, {name: [up for e in edges for up in e.upstreams] for name, edges in self.edges_into.items()})
+
+    def downstream_of(self, names: Iterable[str]) -> frozenset[str]:
+        """Those processors and everything that reads them, however far."""
+        readers: dict[str, list[str]] = {}
+        for name, edges in self.edges_into.items():
+            for upstream in {up for edge in edges for up in edge.upstreams}:
+                readers.setdefault(upstream, []).append(name)
+        return _reached(names, readers)
+
+
+def _reached(names: Iterable[str], steps: Mapping[str, Iterable[str]]) -> frozenset[str]:
+    reached: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting.extend(steps.get(name, ()))
+    return frozenset(reached)
 
 
 def edges_of(processor: Processor) -> tuple[Edge, ...]:
@@ -143,8 +169,10 @@ def checked_reads(processor: Processor) -> tuple[tuple[str, Window], ...]:
 def _read_by_checks(processor: Processor) -> Iterable[tuple[str, Window]]:
     for expectation in processor.expectations:
         match expectation:
-            case KeysOf(processor=name, window=window, also_in=also_in):
+            case KeysOf(processor=name, window=window, at_least=at_least, also_in=also_in):
                 yield name, window
+                if at_least and not expectation.looks_back:
+                    yield name, SEASON_TO_DATE
                 if also_in:
                     yield also_in, SAME_DATE
             case AtMost(of=name):
@@ -153,7 +181,9 @@ def _read_by_checks(processor: Processor) -> Iterable[tuple[str, Window]]:
                 pass
     for rule in processor.rules:
         match rule:
-            case NotNull(among=among) | Positive(among=among):
+            case NotNull(among=among) | Positive(among=among) | Allowed(among=among) | MatchingKeys(among=among):
+                if isinstance(rule, MatchingKeys):
+                    yield rule.processor, SAME_DATE
                 other = among_parts(among)[1]
                 if other:
                     yield other, SAME_DATE
@@ -179,7 +209,7 @@ class _Builder:
     def build(self) -> Pipeline:
         self._check_names()
         self._check_writers()
-        self._check_shares()
+        self._check_values()
         order = self._layer_order()
         names = self._processor_order(order)
         if self.problems:
@@ -212,7 +242,7 @@ class _Builder:
                 return "layer", self.layers
             case Processor():
                 return "processor", self.processors
-            case EveryDay() | Weekly() | Schedule():
+            case EveryDay() | Weekly() | Monthly() | Schedule():
                 return "calendar", self.calendars
 
     def _wrong(self, declared: Declared, what: str) -> None:
@@ -259,17 +289,16 @@ class _Builder:
                     f"{' and '.join(sorted(names))} both write {table}. Give each table its own only={{column: value}}",
                 )
 
-    def _check_shares(self) -> None:
-        for name, processor in self.processors.items():
-            shares = [need.required for need in processor.needs]
-            checks = (*processor.expectations, *processor.rules)
-            shares += [check.share for check in checks if not isinstance(check, AtMost) and hasattr(check, "share")]
-            for share in shares:
-                if not 0.0 < share <= 1.0:
-                    self._wrong(
-                        self.where["processor", name],
-                        f'processor "{name}" has a share of {share:g}. Shares go from above 0 to 1',
-                    )
+    def _check_values(self) -> None:
+        for layer in self.layers.values():
+            for what in layer_problems(layer):
+                self._wrong(self.where["layer", layer.name], what)
+        for calendar in self.calendars.values():
+            for what in calendar_problems(calendar):
+                self._wrong(self.where["calendar", calendar.name], what)
+        for processor in self.processors.values():
+            for what in processor_problems(processor, self.processors, self.calendars):
+                self._wrong(self.where["processor", processor.name], what)
 
     def _layer_order(self) -> list[str]:
         order: nx.DiGraph[str] = nx.DiGraph()

@@ -15,6 +15,9 @@ from backfill_core.model.expectations import KeysOf
 from backfill_core.model.windows import SameDate
 from backfill_core.planning.judge import judge_processor, window_map
 from backfill_core.planning.need_met import need_met
+from backfill_core.planning.windows import WindowMap
+from backfill_core.planning.withhold import key_sources, withheld_by
+from backfill_core.reports.words import dates_words
 
 #: (word, why, dates): units that may not start.
 Refusal = tuple[Word, str, DateSet]
@@ -28,6 +31,7 @@ class Live:
         self.today = today
         self.calendars = coverage.calendars
         self.calendar_of = coverage.calendar_of
+        self.reviews = coverage.reviews
         self.covered: dict[str, ProcessorCoverage] = {
             name: replace(covered, facts=_own(covered.facts), counts=dict(covered.counts), states=dict(covered.states))
             for name, covered in coverage.processors.items()
@@ -39,14 +43,29 @@ class Live:
         self.lost: dict[str, list[tuple[Word, str, DateSet]]] = {}
 
     def coverage(self, span: Span) -> Coverage:
-        return Coverage(span=span, processors=self.covered, calendars=self.calendars, calendar_of=self.calendar_of)
+        return Coverage(
+            span=span,
+            processors=self.covered,
+            calendars=self.calendars,
+            calendar_of=self.calendar_of,
+            reviews=self.reviews,
+        )
 
     def absorb(self, name: str, facts: DateFacts, dates: DateSet) -> None:
         """Takes in what was just observed of a processor's table on those dates, and judges them anew."""
         old = self.covered[name]
         _overwrite(old.facts, facts, dates)
         asked = dates & old.findings.asked
-        fresh = judge_processor(self.pipeline, name, old.facts, asked, self.covered, calendars=self.calendars, today=self.today)
+        fresh = judge_processor(
+            self.pipeline,
+            name,
+            old.facts,
+            asked,
+            self.covered,
+            calendars=self.calendars,
+            today=self.today,
+            reviews=self.reviews,
+        )
         counts = dict(old.counts)
         for day in asked.numbers():
             counts.pop(day, None)
@@ -59,7 +78,7 @@ class Live:
                 old.findings,
                 broken={
                     rule: (old.findings.broken.get(rule, DateSet()) - asked) | fresh.findings.broken.get(rule, DateSet())
-                    for rule in {*old.findings.broken, *fresh.findings.broken}
+                    for rule in dict.fromkeys((*fresh.findings.broken, *old.findings.broken))
                 },
             ),
         )
@@ -70,12 +89,23 @@ class Live:
         if verdict.closes_layer:
             self.closed_layers[layer] = verdict.gate
 
+    def would_withhold(self, verdict: Verdict, waiting: Mapping[str, DateSet]) -> dict[str, DateSet]:
+        """Of the units that wait in later layers, those that a closed gate will hold up, directly or through others."""
+        return withheld_by(verdict, self.pipeline, self.calendars, self.covered, waiting)
+
     def ended(self, name: str, dates: DateSet, word: Word, why: str) -> None:
         """Remembers why units are lost, so that what they hold up can name the root."""
         if word in (Word.BLOCKED, Word.WITHHELD):
             self.lost.setdefault(name, []).append((word, why, dates))
         elif word in (Word.FAILED, Word.DECLINED):
             self.lost.setdefault(name, []).append((Word.BLOCKED, f"{name} {word}", dates))
+
+    def may_be_settled(self, name: str) -> DateSet:
+        """Dates that a look may find complete, or no longer expected: a date without rows whose keys are known is neither."""
+        covered = self.covered[name]
+        if any(isinstance(e, KeysOf) and e.looks_back for e in self.pipeline.processors[name].expectations):
+            return covered.findings.asked
+        return DateSet.from_numbers(list(covered.facts.rows))
 
     def refused(self, name: str, dates: DateSet) -> list[Refusal]:
         """Of the dates whose upstream has its final word, those that may not run, each once."""
@@ -88,7 +118,7 @@ class Live:
                 found = self._unmet(edge, dates)
                 refused += found
                 dates -= union(days for _, _, days in found)
-        for upstream in self._key_sources(name):
+        for upstream in key_sources(self.pipeline, name):
             found = self._keyless(name, upstream, dates)
             refused += found
             dates -= union(days for _, _, days in found)
@@ -103,7 +133,7 @@ class Live:
         withheld = need_met(unmet, window, edge.share, expected=expected, good=standing).met
         refused: list[Refusal] = []
         if withheld:
-            refused.append((Word.WITHHELD, self._gate_words(edge.downstream, edge.upstreams), withheld))
+            refused.append((Word.WITHHELD, self._gate_words(edge.downstream, edge.upstreams, withheld, window), withheld))
         return refused + self._blamed(edge, unmet - withheld)
 
     def _blamed(self, edge: Edge, dates: DateSet) -> list[Refusal]:
@@ -127,7 +157,7 @@ class Live:
         withheld = dates & there & closed
         refused: list[Refusal] = []
         if withheld:
-            refused.append((Word.WITHHELD, self._gate_words(name, (upstream,)), withheld))
+            refused.append((Word.WITHHELD, self._gate_words(name, (upstream,), withheld, None), withheld))
         edge = next(
             edge for edge in self.pipeline.edges_into[name] if upstream in edge.upstreams and isinstance(edge.window, SameDate)
         )
@@ -140,16 +170,16 @@ class Live:
             return DateSet()
         return self.closed.get(layer, DateSet())
 
-    def _gate_words(self, name: str, upstreams: tuple[str, ...]) -> str:
+    def _gate_words(self, name: str, upstreams: tuple[str, ...], withheld: DateSet, window: WindowMap | None) -> str:
+        """Which layers' gates closed on which dates of the window; None: the same date."""
         layers = sorted({self.pipeline.processors[up].layer for up in upstreams if self._closed_for(name, up)})
-        return f"gate after {' and '.join(layers)} closed"
-
-    def _key_sources(self, name: str) -> list[str]:
-        return [
-            expectation.processor
-            for expectation in self.pipeline.processors[name].expectations
-            if isinstance(expectation, KeysOf) and isinstance(expectation.window, SameDate)
-        ]
+        closed = union(self._closed_for(name, up) for up in upstreams)
+        if window is None:
+            hit = closed & withheld
+        else:
+            days = [DateSet.from_numbers([day]) for day in closed.numbers()]
+            hit = union(day for day in days if window.dependents(day) & withheld)
+        return f"gate after {' and '.join(layers)} closed on {dates_words(hit, most=2)}"
 
     def degraded(self, name: str, dates: DateSet) -> DateSet:
         """Those dates that ran on less than all they wanted."""

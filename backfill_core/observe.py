@@ -7,22 +7,40 @@ from datetime import date, timedelta
 
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet, Span, day_number, day_of
-from backfill_core.errors import BeyondHorizon, EmptyCalendar, UnreadableTable, did_you_mean
+from backfill_core.errors import (
+    AfterHorizon,
+    BeyondHorizon,
+    EmptyCalendar,
+    InvalidProject,
+    UnknownSeason,
+    UnreadableTable,
+    did_you_mean,
+)
 from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import Calendar, CalendarDays, Schedule, calendar_days
+from backfill_core.model.reviews import NO_REVIEWS, Reviews
 from backfill_core.model.table import Files, Table
+from backfill_core.planning.fits import window_problems
 from backfill_core.planning.judge import judge_coverage, window_map
 from backfill_core.ports import Landing, Warehouse
-from backfill_core.queries.question import TableQuestion, files_facts, question_about
+from backfill_core.queries.asking import question_about
+from backfill_core.queries.files import files_facts
+from backfill_core.queries.question import TableQuestion
 
 #: How far back calendars without a source are laid out before the days asked for, so that windows find their dates.
 _LOOK_BACK = timedelta(days=1100)
 
 
 def read_calendars(pipeline: Pipeline, landing: Landing, span: Span) -> dict[str, CalendarDays]:
-    """Every calendar of the graph. Raises EmptyCalendar for a schedule whose source holds no expected date."""
+    """Every calendar of the graph. Raises EmptyCalendar for a schedule whose source holds no expected date, and
+    InvalidProject for windows that no season is long enough for.
+    """
     wide = Span(max(day_of(0), span.first - _LOOK_BACK), span.last)
-    return {name: _read_calendar(calendar, landing, wide) for name, calendar in sorted(pipeline.calendars.items())}
+    calendars = {name: _read_calendar(calendar, landing, wide) for name, calendar in sorted(pipeline.calendars.items())}
+    problems = window_problems(pipeline, calendars)
+    if problems:
+        raise InvalidProject(problems)
+    return calendars
 
 
 def _read_calendar(calendar: Calendar, landing: Landing, span: Span) -> CalendarDays:
@@ -34,8 +52,8 @@ def _read_calendar(calendar: Calendar, landing: Landing, span: Span) -> Calendar
     return days
 
 
-def closed_span(first: date, last: date | None, yesterday: date, calendars: Mapping[str, CalendarDays]) -> Span:
-    """The span of a request: to ``last``, else to yesterday or the earliest horizon before it.
+def closed_span(first: date, last: date | None, yesterday: date, calendars: Mapping[str, CalendarDays]) -> tuple[Span, str]:
+    """The span of a request: to ``last``, else to yesterday or the earliest horizon before it; and a word for which.
 
     Raises BeyondHorizon when ``last`` is past what a calendar knows.
     """
@@ -44,11 +62,20 @@ def closed_span(first: date, last: date | None, yesterday: date, calendars: Mapp
         for horizon, name in horizons:
             if last > horizon:
                 raise BeyondHorizon(calendar=name, horizon=horizon, to=last)
-        return Span(first, last)
+        return Span(first, last), ""
     end = min([yesterday, *(horizon for horizon, _ in horizons)])
     if end < first:
-        raise BeyondHorizon(calendar=horizons[0][1] if horizons else "of days", horizon=end, to=first)
-    return Span(first, end)
+        raise AfterHorizon(calendar=horizons[0][1], horizon=end, first=first)
+    return Span(first, end), "yesterday" if end == yesterday else "horizon"
+
+
+def season_span(name: str, calendars: Mapping[str, CalendarDays]) -> Span:
+    """The span of a season, over all calendars that have it. Raises UnknownSeason."""
+    spans = {season.name: season.span for days in calendars.values() for season in days.seasons}
+    if name not in spans:
+        raise UnknownSeason(name=name, known=", ".join(sorted(spans)) or "none, for no calendar has any")
+    found = [season.span for days in calendars.values() for season in days.seasons if season.name == name]
+    return Span(min(span.first for span in found), max(span.last for span in found))
 
 
 def reach_of(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], span: Span) -> dict[str, Span]:
@@ -73,6 +100,7 @@ def observe(
     *,
     span: Span,
     today: date,
+    reviews: Reviews = NO_REVIEWS,
 ) -> Coverage:
     """Reads every table of the graph and judges every date. Raises UnreadableTable."""
     reach = reach_of(pipeline, calendars, span)
@@ -85,7 +113,7 @@ def observe(
             calendar = calendars[processor.calendar]
             days = calendar.expected & DateSet.of_span(reach[name])
             facts[name] = files_facts(processor.writes, calendar, days, landing.files(processor.writes))
-    return judge_coverage(pipeline, calendars, facts, reach, span=span, today=today)
+    return judge_coverage(pipeline, calendars, facts, reach, span=span, today=today, reviews=reviews)
 
 
 def table_questions(
@@ -93,7 +121,7 @@ def table_questions(
 ) -> dict[str, TableQuestion]:
     """The question to ask about each processor that writes a table."""
     return {
-        name: question_about(pipeline, processor, calendars[processor.calendar], reach[name])
+        name: question_about(pipeline, processor, calendars, reach[name])
         for name, processor in pipeline.processors.items()
         if isinstance(processor.writes, Table)
     }
@@ -114,4 +142,16 @@ def missing_tables(pipeline: Pipeline, warehouse: Warehouse, questions: Iterable
                     f"{did_you_mean(lacking[0], schema[table])} See {where}"
                 )
                 raise UnreadableTable(table=table, problem=problem)
+        _check_date_type(question.table, schema.get(question.table.name, {}), pipeline.declared[question.processor].where)
     return frozenset(question.table.name for question in asked if question.table.name not in schema)
+
+
+def _check_date_type(table: Table, columns: Mapping[str, str], where: str) -> None:
+    """Raises UnreadableTable where a live date column is of another type than the one declared, whatever the engine calls it."""
+    kind = columns.get(table.date, table.date_type)
+    known = {"DATE": "DATE", "TIMESTAMP": "TIMESTAMP", "VARCHAR": "STRING", "STRING": "STRING", "DATETIME": "DATETIME"}
+    found = known.get(kind.partition(" ")[0], table.date_type)
+    if found != table.date_type:
+        declared = f'declared as {table.date_type}: date_type="…" says which'
+        problem = f'its date column "{table.date}" is {kind}, and {declared}. See {where}'
+        raise UnreadableTable(table=table.name, problem=problem)

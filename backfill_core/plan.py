@@ -6,12 +6,32 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 from backfill_core.dates import DateSet, Span, parse_day, union
 
 SCHEMA = "backfill.plan/1"
+
+
+class Cascade(StrEnum):
+    """Whether stale units are planned, and how far what the plan itself makes stale."""
+
+    NONE = "none"
+    #: What is stale, and what reads something that is planned.
+    DIRECT = "direct"
+    #: And what reads that, however far.
+    ALL = "all"
+
+
+class Order(StrEnum):
+    """Which dates come first."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+    #: Those that most planned units wait for.
+    UNBLOCKING = "most-unblocking"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +42,19 @@ class Request:
     span: Span
     today: date
     through: str
-    layers: tuple[str, ...] = ()
+    #: The processors chosen, in the graph's order; none: all of them up to ``through``.
     processors: tuple[str, ...] = ()
     #: None: every date of the span.
     dates: DateSet | None = None
+    #: Kinds of reasons; none: all of them.
+    reasons: tuple[str, ...] = ()
+    cascade: Cascade = Cascade.NONE
+    #: Rows written before this instant are rewritten.
+    older_than: datetime | None = None
+    include_warmup: bool = False
+    #: At most so many dates, the first in ``order``.
+    limit: int | None = None
+    order: Order = Order.OLDEST
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -33,9 +62,14 @@ class Request:
             "span": [str(self.span.first), str(self.span.last)],
             "today": str(self.today),
             "through": self.through,
-            "layers": list(self.layers),
             "processors": list(self.processors),
             "dates": None if self.dates is None else self.dates.to_json(),
+            "reasons": list(self.reasons),
+            "cascade": str(self.cascade),
+            "older_than": None if self.older_than is None else self.older_than.isoformat(),
+            "include_warmup": self.include_warmup,
+            "limit": self.limit,
+            "order": str(self.order),
         }
 
     @classmethod
@@ -46,9 +80,14 @@ class Request:
             span=Span(parse_day(first), parse_day(last)),
             today=parse_day(data["today"]),
             through=data["through"],
-            layers=tuple(data["layers"]),
             processors=tuple(data["processors"]),
             dates=None if data["dates"] is None else DateSet.from_json(data["dates"]),
+            reasons=tuple(data["reasons"]),
+            cascade=Cascade(data["cascade"]),
+            older_than=None if data["older_than"] is None else datetime.fromisoformat(data["older_than"]),
+            include_warmup=data["include_warmup"],
+            limit=data["limit"],
+            order=Order(data["order"]),
         )
 
 
@@ -145,6 +184,34 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """A gate that will close although all of a plan succeeds: the dates it fails on are not in the plan."""
+
+    layer: str
+    gate: str
+    dates: DateSet
+    #: Planned units that it will withhold, by processor.
+    withheld: Mapping[str, DateSet]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "layer": self.layer,
+            "gate": self.gate,
+            "dates": self.dates.to_json(),
+            "withheld": {name: dates.to_json() for name, dates in self.withheld.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Closure:
+        return cls(
+            layer=data["layer"],
+            gate=data["gate"],
+            dates=DateSet.from_json(data["dates"]),
+            withheld={name: DateSet.from_json(dates) for name, dates in data["withheld"].items()},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """How far a layer is, will be when all of the plan succeeds, and can be at most; in keys of the calendar."""
 
@@ -173,6 +240,10 @@ class Plan:
     not_planned: Mapping[str, DateSet]
     #: How many dates were asked for.
     asked: int
+    #: What is stale and not planned, by processor.
+    stale: Mapping[str, DateSet] = field(default_factory=dict)
+    #: Gates that will close whatever the plan does.
+    closures: tuple[Closure, ...] = ()
     forecast: tuple[Forecast, ...] = ()
 
     @property
@@ -218,13 +289,19 @@ class Plan:
             "blocked": [blocked.to_json() for blocked in self.blocked],
             "not_planned": [{"reason": why, "dates": d.to_json()} for why, d in self.not_planned.items()],
             "asked": self.asked,
+            "stale": [{"name": name, "dates": dates.to_json()} for name, dates in self.stale.items()],
+            "closures": [closure.to_json() for closure in self.closures],
             "forecast": [forecast.to_json() for forecast in self.forecast],
             "totals": {"units": self.units, "blocked": self.blocked_units},
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
-        """Reads what ``to_json`` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+        """Reads what ``to_json`` wrote. Raises KeyError, TypeError or ValueError for anything else.
+
+        An estimate beside it, as a plan printed as JSON has one, is no part of it.
+        """
+        data = {name: value for name, value in data.items() if name != "estimate"}
         if data["schema"] != SCHEMA:
             raise ValueError(f"its schema is {data['schema']!r}, this version reads {SCHEMA}")
         plan = cls(
@@ -241,8 +318,10 @@ class Plan:
             blocked=tuple(Blocked.from_json(blocked) for blocked in data["blocked"]),
             not_planned={item["reason"]: DateSet.from_json(item["dates"]) for item in data["not_planned"]},
             asked=data["asked"],
+            stale={item["name"]: DateSet.from_json(item["dates"]) for item in data["stale"]},
+            closures=tuple(Closure.from_json(closure) for closure in data["closures"]),
             forecast=tuple(Forecast(**forecast) for forecast in data["forecast"]),
         )
-        if plan.hash != data["hash"]:
-            raise ValueError("its hash does not fit what it holds, so it was changed by hand")
+        if json.loads(json.dumps(plan.to_json())) != {name: value for name, value in data.items() if name != "estimate"}:
+            raise ValueError("what it says does not hold together, so it was changed by hand")
         return plan

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from backfill_core.coverage import DateFacts
-from backfill_core.events import Event, Outcome, RunStarted
-from backfill_core.model.calendar import Schedule, ScheduleEntry, Season
-from backfill_core.model.processor import Processor
-from backfill_core.model.runs import RunSpec
-from backfill_core.model.table import Files, Table
-from backfill_core.model.units import Batch, Unit
-from backfill_core.queries.question import TableQuestion
+if TYPE_CHECKING:  # a command that only plans needs no events, and loading them would show in its time
+    from backfill_core.coverage import DateFacts
+    from backfill_core.events import Event, Outcome, RunStarted
+    from backfill_core.model.calendar import Schedule, ScheduleEntry, Season
+    from backfill_core.model.processor import Processor
+    from backfill_core.model.runs import RunSpec
+    from backfill_core.model.table import Files, Table
+    from backfill_core.model.units import Batch, Unit
+    from backfill_core.queries.question import TableQuestion
 
 
 class Warehouse(Protocol):
@@ -116,6 +117,9 @@ class Journal(Protocol):
 
     def runs(self) -> list[str]:
         """Names of all runs, oldest first."""
+
+    def durations(self, target: str) -> Mapping[str, Sequence[float]]:
+        """Seconds a unit took on a target, by processor: lately verified units, and none that wrote nothing."""
 
     def lease(self, resource: str) -> Lease | None:
         """Who holds a resource now; a lease that has lapsed is none."""

@@ -137,11 +137,12 @@ class RunState:
         if blocked_before and not allow_blocked:
             lost.append(f"{blocked_before} blocked when planned")
         if interrupted:
-            return ExitCode.INTERRUPTED, f"interrupted with {self.left} units to go"
+            return ExitCode.INTERRUPTED, f"interrupted with {self.left} unit{'' if self.left == 1 else 's'} to go"
         if closed:
             return ExitCode.GATE_CLOSED, "gate closed: " + ", ".join(verdict.gate for verdict in closed)
         if lost:
             return ExitCode.INCOMPLETE, ", ".join(lost)
         if self.left:
             return ExitCode.INCOMPLETE, f"{self.left} units without a final word"
-        return ExitCode.OK, "all done"
+        forgiven = f"; {blocked_before} blocked when planned, as allowed" if blocked_before else ""
+        return ExitCode.OK, f"all done{forgiven}"

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfill_core.coverage import DateFacts
 from backfill_core.dates import day_number
-from backfill_core.errors import UnreadableTable, WarehouseError, WarehouseHeld
+from backfill_core.errors import UnreadableTable, WarehouseError, WarehouseHeld, WarehouseReadOnly
 from backfill_core.model.table import Table
-from backfill_core.queries.question import OffendingQuery, TableQuestion
-from backfill_core.queries.sql import DUCKDB, Names, Query, QuestionSql
+from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Dialect, Names, Query
+from backfill_core.queries.portable import is_portable, with_params
+from backfill_core.queries.question import ColumnCheck, OffendingQuery, Part, TableQuestion
+from backfill_core.queries.slices import Slice
+from backfill_core.queries.sql import QuestionSql
 
 if TYPE_CHECKING:
     import duckdb
+
+
+_SCHEMA = (
+    "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
+    "WHERE database_name = current_database() AND list_contains($schemas, schema_name)"
+)
 
 
 class DuckDBWarehouse:
@@ -25,13 +38,21 @@ class DuckDBWarehouse:
 
     def __init__(self, path: Path, names: Names, root: Path, *, read_only: bool) -> None:
         self.path = path
-        self.names = names
         self.root = root
         self.asked = 0
+        #: Who asks what, in a list that somebody who wants to see it puts here; None keeps nothing.
+        self.statements: list[tuple[str, Query]] | None = None
         self._making = threading.Lock()
-        self._made: set[str] = set()
-        self._rules: dict[str, str] = {}
+        #: Of the tables that nobody has made yet: who is the first to write.
+        self._first: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        #: Tables known to be there; nothing takes one away while the file is ours.
+        self._there: set[str] = set()
+        #: Rules in this engine's words, by processor and file.
+        self._rules: dict[tuple[str, str], str] = {}
         self._connection = _connect(path, read_only=read_only)
+        # A file shop.duckdb is catalog "shop": without it in every name, a dataset of that name would be ambiguous.
+        (catalog,) = self._connection.execute("SELECT current_database()").fetchall()[0]
+        self.names = replace(names, project=catalog)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the same file, for a thread."""
@@ -39,19 +60,20 @@ class DuckDBWarehouse:
 
     def schema(self, datasets: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
         self.asked += 1
-        return self.schema_seen(datasets, self._connection)
+        found = self.schema_seen(datasets, self._connection)
+        self._there |= found.keys()
+        return found
 
     def schema_seen(self, datasets: Iterable[str], cursor: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
         """The schema as this cursor's transaction sees it."""
         found: dict[str, dict[str, str]] = {}
-        logical = {self.names.parts(f"{dataset}.x")[-2]: dataset for dataset in datasets}
-        rows = cursor.execute(
-            "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
-            "WHERE database_name = current_database() AND list_contains($schemas, schema_name)",
-            {"schemas": list(logical)},
-        ).fetchall()
+        logical: dict[str, list[str]] = {}
+        for dataset in datasets:
+            logical.setdefault(self.names.parts(f"{dataset}.x")[-2], []).append(dataset)
+        rows = self._ask(cursor, "schema", Query(_SCHEMA, {"schemas": list(logical)}))
         for schema, table, column, kind in rows:
-            found.setdefault(f"{logical[schema]}.{table}", {})[column] = kind
+            for dataset in logical[schema]:
+                found.setdefault(f"{dataset}.{table}", {})[column] = kind
         return found
 
     def observe(self, question: TableQuestion) -> DateFacts:
@@ -74,17 +96,13 @@ class DuckDBWarehouse:
 
         sql = QuestionSql(question, DUCKDB, self.names)
         try:
-            facts = _facts(question, () if question.absent else _fetch(cursor, sql.facts()))
-            for check in question.checks:
-                if check.among_table:
-                    rows = _fetch(cursor, sql.among(check))
-                    facts.checks[check.name] = {day_number(day): (good, judged) for day, good, judged in rows}  # type: ignore[index]
-            for pair in question.comparisons:
-                rows = _fetch(cursor, sql.comparison(pair))
-                facts.shares[pair.name] = {day_number(day): tuple(counts) for day, *counts in rows}  # type: ignore[index]
+            facts = _facts(question, () if question.absent else self._ask(cursor, question.processor, sql.facts()))
+            for pair in sql.pairs():
+                for place, day, *counts in self._ask(cursor, question.processor, pair.query):
+                    _put(facts, pair.parts[place], day_number(day), counts)
             for rule in question.offending:
-                query = Query(self._rule(rule, question), {"date_from": question.span.first, "date_to": question.span.last})
-                facts.checks[rule.name] = {day_number(day): (0, count) for day, count in _fetch(cursor, query)}  # type: ignore[index]
+                rows = self._ask(cursor, question.processor, self._offending(rule, question))
+                facts.checks[rule.name] = {day_number(day): (0, count) for day, count in rows}  # type: ignore[index]
         except duckdb.Error as error:
             raise UnreadableTable(table=question.table.name, problem=_first_line(error)) from error
         return facts
@@ -93,48 +111,115 @@ class DuckDBWarehouse:
         """Makes those of the tables that are not there and whose ddl is known, so that they can be read as empty."""
         with self._making:
             for table in tables:
-                if table.ddl and table.name not in self._made:
-                    cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DUCKDB.name(self.names.parts(table)[-2])}")
-                    cursor.execute(self.translate(table.ddl, {"table": table}))
-                    self._made.add(table.name)
+                if table.ddl and table.name not in self._there:
+                    if not self.holds(table, cursor):
+                        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DUCKDB.name(*self.names.parts(table)[:-1])}")
+                        cursor.execute(self.translate(table.ddl, {"table": table}))
+                    self._there.add(table.name)
 
     def make_like(self, table: Table, like: str, cursor: duckdb.DuckDBPyConnection) -> None:
         """Makes a table without ddl, if it is not there, with the columns of the relation ``like``."""
         parts = self.names.parts(table)
-        with self._making:
-            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DUCKDB.name(parts[-2])}")
-            cursor.execute(f"CREATE TABLE IF NOT EXISTS {DUCKDB.name(*parts)} AS SELECT * FROM {like} LIMIT 0")
+        if self.holds(table, cursor):
+            return
+        for column, kind in ((row[0], row[1]) for row in cursor.execute(f"DESCRIBE {like}").fetchall()):
+            if str(kind).strip('"') == "NULL":
+                raise ValueError(f'column "{column}" is NULL in every row, which tells no type. Declare the table\'s ddl')
+        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DUCKDB.name(*parts[:-1])}")
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {DUCKDB.name(*parts)} AS SELECT * FROM {like} LIMIT 0")
+
+    @contextmanager
+    def turn_to_write(self, table: Table) -> Iterator[frozenset[str]]:
+        """Held around a transaction that writes a table: whoever may be the one to make it has it alone.
+
+        Yields the tables that the transaction, begun inside, surely sees; another may make more in the meantime.
+        """
+        if table.name in self._there:
+            yield frozenset(self._there)
+            return
+        with self._first[table.name]:
+            yield frozenset(self._there)
+
+    def holds(self, table: Table, cursor: duckdb.DuckDBPyConnection, known: Collection[str] = ()) -> bool:
+        """Whether a table is there, as this cursor's transaction sees it; those in ``known`` need no look."""
+        if table.name in known:
+            return True
+        schema, name = self.names.parts(table)[-2:]
+        found = cursor.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = $schema "
+            "AND table_name = $name UNION ALL SELECT 1 FROM duckdb_views() WHERE database_name = current_database() "
+            "AND schema_name = $schema AND view_name = $name",
+            {"schema": schema, "name": name},
+        )
+        return found.fetchone() is not None
+
+    def stands(self, table: Table) -> None:
+        """A transaction that made the table, or wrote into it, was committed: nobody has to look for it again."""
+        self._there.add(table.name)
+
+    def missing(self, question: TableQuestion, cursor: duckdb.DuckDBPyConnection, known: Collection[str] = ()) -> frozenset[str]:
+        """The tables of a question that are not there."""
+        return frozenset(table.name for table in question.tables() if not self.holds(table, cursor, known))
 
     def translate(self, text: str, tables: Mapping[str, Table]) -> str:
         """GoogleSQL with processors in braces as this engine reads it. Raises ValueError for a name that is not known."""
+        if is_portable(text):
+            return self._named(with_params(text, DUCKDB.marker), tables, DUCKDB)
         import sqlglot
-
-        def quoted(found: re.Match[str]) -> str:
-            name = found.group(1)
-            if name not in tables:
-                raise ValueError(f"{{{name}}} is no processor that this one needs or writes")
-            return "`" + ".".join(self.names.parts(tables[name])) + "`"
 
         try:
             return sqlglot.transpile(
-                re.sub(r"\{(\w+)\}", quoted, text),
+                self._named(text, tables, BIGQUERY),
                 read="bigquery",
                 write="duckdb",
                 unsupported_level=sqlglot.ErrorLevel.IGNORE,
             )[0]
         except sqlglot.errors.SqlglotError as error:
-            raise ValueError(_first_line(error)) from error
+            raise ValueError(_syntax_words(error)) from error
+
+    def check(self, text: str, tables: Mapping[str, Table]) -> None:
+        """Raises ValueError for GoogleSQL that this engine will not be able to read."""
+        import duckdb
+
+        try:
+            self._connection.extract_statements(self.translate(text, tables))
+        except duckdb.Error as error:
+            place = re.search(r"LINE (\d+):", str(error))
+            raise ValueError((f"line {place.group(1)}: " if place else "") + _first_line(error)) from error
+
+    def _named(self, text: str, tables: Mapping[str, Table], dialect: Dialect) -> str:
+        """The text with the tables' own names for the processors in braces."""
+
+        def quoted(found: re.Match[str]) -> str:
+            name = found.group(1)
+            if name not in tables:
+                raise ValueError(f"{{{name}}} is no processor that this one needs or writes")
+            return dialect.name(*self.names.parts(tables[name]))
+
+        return re.sub(r"\{(\w+)\}", quoted, text)
+
+    def _ask(self, cursor: duckdb.DuckDBPyConnection, asker: str, query: Query) -> list[tuple[Any, ...]]:
+        if self.statements is not None:
+            self.statements.append((asker, query))
+        return cursor.execute(query.text, dict(query.params)).fetchall()
+
+    def _offending(self, rule: OffendingQuery, question: TableQuestion) -> Query:
+        """One row a day on which the rule's query returns rows: the day, and how many."""
+        text = self._rule(rule, question)
+        returned = Slice(question.table, "o", question.span, DUCKDB, self.names)
+        params = {name: value for name, value in returned.params.items() if name in ("zone_o", "format_o")}
+        params |= {"date_from": question.span.first, "date_to": question.span.last}
+        return Query(f"SELECT {returned.day} AS day, COUNT(*) AS n FROM ({text}) AS o GROUP BY 1", params)
 
     def _rule(self, rule: OffendingQuery, question: TableQuestion) -> str:
-        if rule.file not in self._rules:
+        key = (question.processor, rule.file)
+        if key not in self._rules:
             try:
                 text = (self.root / rule.file).read_text(encoding="utf-8")
-                inner = self.translate(text, rule.tables)
+                self._rules[key] = self.translate(text, rule.tables)
             except (OSError, ValueError) as error:
                 raise UnreadableTable(table=question.table.name, problem=f"rule {rule.name} ({rule.file}): {error}") from error
-            day = DUCKDB.name(question.table.date)
-            self._rules[rule.file] = f"SELECT o.{day}, COUNT(*) FROM ({inner}) AS o GROUP BY 1"
-        return self._rules[rule.file]
+        return self._rules[key]
 
     def close(self) -> None:
         self._connection.close()
@@ -144,6 +229,10 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     try:
+        if not read_only and path.parent.exists() and not os.access(path.parent, os.W_OK):
+            raise WarehouseReadOnly(path=path, problem=f"folder {path.parent} cannot be written")
+        if not read_only and path.exists() and not os.access(path, os.W_OK):
+            raise WarehouseReadOnly(path=path, problem="the file cannot be written")
         if read_only and not path.exists():
             connection = duckdb.connect(":memory:")
         else:
@@ -158,41 +247,58 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise WarehouseError(path=path, problem=_first_line(error)) from error
     except (duckdb.Error, OSError) as error:
         raise WarehouseError(path=path, problem=_first_line(error)) from error
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of every cursor, not of this one alone
     return connection
 
 
-def _fetch(cursor: duckdb.DuckDBPyConnection, query: Query) -> list[tuple[Any, ...]]:
-    return cursor.execute(query.text, dict(query.params)).fetchall()
+def _put(facts: DateFacts, part: Part, day: int, counts: Sequence[int]) -> None:
+    """Adds a row of a pair's answer to the facts."""
+    if isinstance(part, ColumnCheck):
+        facts.checks.setdefault(part.name, {})[day] = (counts[0], counts[1])  # type: ignore[attr-defined]
+    else:
+        facts.shares.setdefault(part.name, {})[day] = tuple(counts)  # type: ignore[attr-defined]
 
 
 def _facts(question: TableQuestion, rows: Sequence[tuple[Any, ...]]) -> DateFacts:
-    own = [check.name for check in question.checks if check.among_table is None]
-    checks: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in own}
+    checks: dict[str, dict[int, tuple[int, int]]] = {check.name: {} for check in question.checks}
+    shares: dict[str, dict[int, tuple[int, int, int]]] = {pair.name: {} for pair in question.comparisons}
     keys: dict[str, dict[int, dict[str, int]]] = {column: {} for column in question.keys}
-    plain: tuple[dict[int, int], ...] = ({}, {}, {}, {})
-    for row in rows:
-        number = day_number(row[0])
-        for column, value in zip(plain, row[1:5], strict=True):
+    own = [check.name for check in question.own_checks()]
+    plain: tuple[dict[int, Any], ...] = ({}, {}, {}, {}, {})
+    for day, *values in rows:
+        number = day_number(day)
+        for column, value in zip(plain, values, strict=False):
             if value is not None:
                 column[number] = value
-        for place, name in enumerate(own):
-            checks[name][number] = (row[5 + 2 * place], row[6 + 2 * place])
-        at = 5 + 2 * len(own)
-        for place, column_name in enumerate(question.keys):
-            names, counts = row[at + 2 * place], row[at + 2 * place + 1]
+        rest = iter(values[len(plain) :])
+        for name in own:
+            checks[name][number] = (next(rest), next(rest))
+        for column_name in question.keys:
+            names, counts = next(rest), next(rest)
             keys[column_name][number] = dict(zip(names or (), counts or (), strict=True))
-    rows_, distinct, oldest, newest = plain
+    held, distinct, oldest, newest, hashes = plain
     return DateFacts(
-        rows=rows_,
+        rows=held,
         distinct=distinct,
         oldest=oldest,
         newest=newest,
+        hashes=hashes,
         keys=keys,
         checks=checks,
-        shares={},
+        shares=shares,
         exists=not question.absent,
     )
+
+
+def _syntax_words(error: BaseException) -> str:
+    """What the translator could not read, and where: its own words name classes of its own."""
+    found = getattr(error, "errors", None)
+    if not found or not found[0].get("line"):
+        return _first_line(error)
+    first = found[0]
+    said = re.sub(r"<Token .*?text: ([^,]+),.*?>", r"\1", str(first["description"])).rstrip(". ")
+    near = f', near "{first["highlight"]}"' if first.get("highlight") else ""
+    return f"line {first['line']}: {said}{near}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,7 +7,6 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, get_args
 
-from backfill_core import events
 from backfill_core.dates import DateSet
 from backfill_core.events import Event, Word
 
@@ -44,6 +43,3 @@ def _rich(value: Any) -> Any:
         if "$at" in value:
             return datetime.fromisoformat(value["$at"])
     return tuple(value) if isinstance(value, list) else value
-
-
-SCHEMA = events.SCHEMA

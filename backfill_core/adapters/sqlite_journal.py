@@ -5,19 +5,31 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from backfill_core.adapters.event_codec import SCHEMA, decode, encode
 from backfill_core.errors import JournalError, LeaseLost, WarehouseHeld
-from backfill_core.events import Event, RunStarted
 from backfill_core.ports import Clock, Lease
+
+if TYPE_CHECKING:
+    from backfill_core.events import Event, RunStarted
+
+#: Version of the file's tables and of the events in them.
+SCHEMA = 1
 
 #: Marks a SQLite file as a journal of ours.
 _APPLICATION = 0x42464C31
 #: A lease of another host lapses after so long without a sign of life.
 LAPSE = timedelta(seconds=60)
+
+#: Events that durations are taken from, at most, and how many in a row.
+_LATELY = 4000
+_BLOCK = 250
 
 _TABLES = """
 CREATE TABLE runs (id INTEGER PRIMARY KEY, started TEXT NOT NULL, target TEXT NOT NULL);
@@ -46,85 +58,94 @@ class SqliteJournal:
     def _open(self, read_only: bool) -> sqlite3.Connection:
         if read_only and not self.path.exists():
             db = sqlite3.connect(":memory:", isolation_level=None)
-            db.executescript(_TABLES)
+            _make_tables(db)
             return db
         if read_only:
-            db = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, timeout=30, isolation_level=None)
-            self._check(db)
-            return db
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("BEGIN IMMEDIATE")
-        if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            for statement in _TABLES.split(";"):
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id = {_APPLICATION}")
-            db.execute(f"PRAGMA user_version = {SCHEMA}")
-        db.execute("COMMIT")
-        self._check(db)
+            # Reading a file that nobody is writing must leave no files beside it, and works in a folder that cannot be written.
+            quiet = not self.path.with_name(self.path.name + "-wal").exists()
+            mode = "immutable=1" if quiet else "mode=ro"
+            db = sqlite3.connect(f"{self.path.resolve().as_uri()}?{mode}", uri=True, timeout=30, isolation_level=None)
+        else:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        try:
+            if db.execute("SELECT 1 FROM sqlite_master").fetchone() or read_only:
+                self._check(db)  # before anything is changed: the file may be another program's
+            if not read_only:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("BEGIN IMMEDIATE")
+                if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    _make_tables(db)
+                db.execute("COMMIT")
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _check(self, db: sqlite3.Connection) -> None:
         (application,) = db.execute("PRAGMA application_id").fetchone()
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if application != _APPLICATION:
-            raise JournalError(path=self.path, problem="it is no journal of backfill. Move it away")
+            raise JournalError(path=self.path, problem="it is no journal of backfill")
         if version > SCHEMA:
-            raise JournalError(path=self.path, problem=f"its version is {version}, this one reads up to {SCHEMA}. Upgrade")
+            raise JournalError(path=self.path, problem=f"its version is {version}, this one reads up to {SCHEMA}")
 
     def begin(self, started: RunStarted, resource: str) -> str:
         now = self.clock.now().isoformat()
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction("Nothing was run"):
             held = self.lease(resource)
             if held is not None:
-                self._db.execute("ROLLBACK")
-                raise WarehouseHeld(
-                    who=lease_words(held, self.clock.now()), path=resource, look=f"Look: backfill status {held.run}"
-                )
+                who = lease_words(held, self.clock.now())
+                raise WarehouseHeld(who=who, path=resource, look=f"Look: backfill status {held.run}")
             cursor = self._db.execute("INSERT INTO runs (started, target) VALUES (?, ?)", (now, started.target))
-            run = cursor.lastrowid
+            run = cursor.lastrowid or 0
             self._db.execute(
                 "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)",
                 (resource, run, started.pid, started.host, now, now),
             )
-            self._insert(run or 0, [started])
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise JournalError(path=self.path, problem=f"{error}. Nothing was run") from error
+            self._insert(run, [started])
         return f"r{run}"
 
     def append(self, run: str, events: Iterable[Event]) -> None:
         number = _number(run)
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction("Nothing more was started"):
             renewed = self._db.execute("UPDATE leases SET heartbeat = ? WHERE run = ?", (self.clock.now().isoformat(), number))
             if not renewed.rowcount:
-                self._db.execute("ROLLBACK")
                 raise LeaseLost(run=run, holder="another run")
             self._insert(number, events)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise JournalError(path=self.path, problem=f"{error}. Nothing more was started") from error
 
     def end(self, run: str, event: Event) -> None:
         number = _number(run)
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction("The run's end is not in it"):
             self._insert(number, [event])
             self._db.execute("DELETE FROM leases WHERE run = ?", (number,))
-            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _transaction(self, otherwise: str) -> Iterator[None]:
+        """All of it or nothing. Raises JournalError, which says what follows."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # a full disk has rolled back by itself
+                    self._db.execute("ROLLBACK")
+                raise
         except sqlite3.Error as error:
-            raise JournalError(path=self.path, problem=str(error)) from error
+            raise JournalError(path=self.path, problem=f"{error}. {otherwise}") from error
 
     def _insert(self, run: int, events: Iterable[Event]) -> None:
+        from backfill_core.adapters.event_codec import encode
+
         (last,) = self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM events WHERE run = ?", (run,)).fetchone()
         rows = [(run, seq, *encode(event)) for seq, event in enumerate(events, start=last + 1)]
         self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
 
     def events(self, run: str, *, after: int = 0) -> list[tuple[int, Event]]:
+        from backfill_core.adapters.event_codec import decode
+
         rows = self._db.execute(
             "SELECT seq, kind, body FROM events WHERE run = ? AND seq > ? ORDER BY seq", (_number(run), after)
         ).fetchall()
@@ -132,6 +153,28 @@ class SqliteJournal:
             return [(seq, decode(kind, body)) for seq, kind, body in rows]
         except (KeyError, TypeError, ValueError) as error:
             raise JournalError(path=self.path, problem=f"run {run} cannot be read: {error}") from error
+
+    def durations(self, target: str) -> dict[str, list[float]]:
+        from backfill_core.adapters.event_codec import decode
+        from backfill_core.durations import Durations
+
+        # A long history costs no more than a short one: of the newest events, blocks are taken that lie evenly in their runs,
+        # for a run ends with the processors of its last layer.
+        mine = "FROM events WHERE run IN (SELECT id FROM runs WHERE target = ?)"
+        (count,) = self._db.execute(f"SELECT COUNT(*) {mine}", (target,)).fetchone()
+        apart = max(1, -(-min(count, 10 * _LATELY) // _LATELY))
+        rows = self._db.execute(
+            f"SELECT run, kind, body {mine} AND kind IN ('BatchStarted', 'BatchEnded', 'UnitsEnded') AND seq / ? % ? = 0 "
+            "ORDER BY run DESC, seq DESC LIMIT ?",
+            (target, _BLOCK, apart, _LATELY),
+        ).fetchall()
+        found = Durations()
+        try:
+            for _, events in groupby(reversed(rows), key=itemgetter(0)):
+                found.add(decode(kind, body) for _, kind, body in events)
+        except (KeyError, TypeError, ValueError) as error:
+            raise JournalError(path=self.path, problem=f"its events cannot be read: {error}") from error
+        return found.seconds
 
     def runs(self) -> list[str]:
         return [f"r{number}" for (number,) in self._db.execute("SELECT id FROM runs ORDER BY id")]
@@ -159,6 +202,13 @@ class SqliteJournal:
 
     def close(self) -> None:
         self._db.close()
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
+    for statement in _TABLES.split(";"):
+        db.execute(statement)
+    db.execute(f"PRAGMA application_id = {_APPLICATION}")
+    db.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def lease_words(held: Lease, now: datetime) -> str:

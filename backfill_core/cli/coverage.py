@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import json
-from datetime import date
-from pathlib import Path
 
 import click
 
-from backfill_core.cli.options import format_option, span_options
+from backfill_core.cli.options import Ask, asks_span, format_option, show_sql_option
 
 
 @click.command("coverage")
-@span_options
-@click.option("--by", type=click.Choice(["season", "month", "date"]), help="Once for each.")
+@asks_span
+@click.option("--by", type=click.Choice(["season", "month", "date"]), help="Split the span, and show what each part lacks.")
+@show_sql_option
 @format_option
-@click.pass_obj
-def command(
-    project: str,
-    first: date | None,
-    last: date | None,
-    today: date | None,
-    target: str | None,
-    by: str | None,
-    shape: str,
-) -> None:
+def command(ask: Ask, by: str | None, show_sql: bool, shape: str) -> None:
     """What every layer and table holds, and how much it could hold at most."""
+    from backfill_core.cli.shown import sql_shown
+    from backfill_core.project.look import look
     from backfill_core.project.session import open_project
-    from backfill_core.project.work import look
+    from backfill_core.reports.coverage_texts import coverage_lines
     from backfill_core.reports.groups import grouped
     from backfill_core.reports.jsons import coverage_json
-    from backfill_core.reports.texts import coverage_lines
 
-    session = open_project(Path(project), target)
-    with session.warehouse(read_only=True) as warehouse:
-        coverage = look(session, warehouse, first=first, last=last, today=session.today(today))
+    session = open_project(ask.project, ask.target)
+    with session.warehouse(read_only=True) as warehouse, sql_shown(warehouse, session.pipeline, show_sql):
+        looked = look(session, warehouse, ask.asking)
+    for warning in looked.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    groups = grouped(looked.coverage, by)
     if shape == "json":
-        click.echo(json.dumps(coverage_json(session.pipeline, coverage), indent=1))
+        click.echo(json.dumps(coverage_json(session.pipeline, looked.coverage, groups), indent=1))
         return
-    head = f"coverage  {session.target_name}  {coverage.span} {session.settings.timezone}"
-    click.echo("\n".join(coverage_lines(coverage, session.pipeline, head, grouped(coverage, by))))
+    head = session.head("coverage", looked.coverage.span, looked.ends)
+    click.echo("\n".join(coverage_lines(looked.coverage, session.pipeline, head, groups)))

@@ -2,86 +2,69 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
 import sys
-from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from backfill_core.cli.options import chosen_dates, selection_options, span_of, span_options
-from backfill_core.errors import BadPlanFile, ExitCode
+from backfill_core.cli.options import Ask, asks_work
+from backfill_core.errors import BadUsage, ExitCode, PlanDrifted
+from backfill_core.planning.drift import drift
+from backfill_core.reports.words import plural
 
 if TYPE_CHECKING:
+    from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
+    from backfill_core.coverage import Coverage
     from backfill_core.execute import Drain
     from backfill_core.plan import Plan
+    from backfill_core.project.session import Session
 
 
 @click.command("execute")
-@span_options
-@selection_options
-@click.option("--concurrency", type=click.IntRange(1, 256), help="Calls in flight at most (default: the settings').")
-@click.option("--plan", "plan_file", metavar="FILE", help="Carry out a plan written by plan --out.")
+@asks_work
+@click.option("--concurrency", type=click.IntRange(1, 256), help="Calls in flight at most (default: that of the settings).")
+@click.option("--plan", "plan_file", metavar="FILE", help="Carry out a plan written by plan --out, and nothing else.")
 @click.option("--allow-blocked", is_flag=True, help="Exit 0 although units were blocked when planned.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing at all.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_obj
-def command(
-    project: str,
-    first: date | None,
-    last: date | None,
-    today: date | None,
-    target: str | None,
-    through: str | None,
-    layers: tuple[str, ...],
-    processors: tuple[str, ...],
-    dates: str | None,
-    dates_file: str | None,
-    concurrency: int | None,
-    plan_file: str | None,
-    allow_blocked: bool,
-    dry_run: bool,
-    yes: bool,
-) -> None:
+def command(ask: Ask, concurrency: int | None, plan_file: str | None, allow_blocked: bool, dry_run: bool, yes: bool) -> None:
     """Carry a plan out, layer by layer, through its gates. What a table holds afterwards is what counts as done."""
     from backfill_core.cli.progress import Progress
     from backfill_core.execute import Drain
-    from backfill_core.planning.make_plan import make_plan
+    from backfill_core.project.carry_out import carry_out
     from backfill_core.project.session import open_project
-    from backfill_core.project.work import carry_out, look, replan, request_for
     from backfill_core.reports.run_texts import closing_lines
-    from backfill_core.reports.texts import plan_lines
 
-    session = open_project(Path(project), target)
-    chosen = chosen_dates(dates, dates_file)
-    with session.warehouse(read_only=dry_run) as warehouse:
-        if plan_file:
-            old = read_plan(plan_file)
-            plan, coverage, moved = replan(session, warehouse, old, plan_file)
-            for name, gone in moved.dropped.items():
-                click.echo(f"{name}: {len(gone)} units became complete since the plan was made")
-        else:
-            now = session.today(today)
-            first, last = span_of(first, last, chosen)
-            coverage = look(session, warehouse, first=first, last=last, today=now)
-            request = request_for(
-                session, coverage, today=now, through=through, layers=layers, processors=processors, dates=chosen
-            )
-            plan = make_plan(session.pipeline, coverage, request)
-        lines = plan_lines(plan, session.pipeline, coverage, session.settings.timezone)
-        click.echo("\n".join(lines[:-1]))
+    if plan_file and ask.typed:
+        raise BadUsage(message=f"--plan {plan_file} says already what to do. Take away: {ask.typed}")
+    session = open_project(ask.project, ask.target)
+    agreed = None
+    if dry_run or (sys.stdin.isatty() and not yes):
+        # Looking needs no file for itself alone, and whoever is asked may take their time.
+        with session.warehouse(read_only=True) as warehouse:
+            plan, coverage, lines = _plan(session, warehouse, ask, plan_file)
+        click.echo("\n".join(lines))
         if dry_run:
-            click.echo(f"dry run: nothing was written. {lines[-1]}")
+            click.echo("dry run: nothing was written")
             return
-        if sys.stdin.isatty() and not yes and plan.units:
-            click.confirm(f"Execute {plan.units} units?", abort=True)
+        if plan.units and not click.confirm(f"Execute {plan.units:,} units?"):
+            click.echo("nothing was run")
+            sys.exit(ExitCode.INTERRUPTED)
+        agreed = plan
+    with session.warehouse(read_only=False) as warehouse:
+        plan, coverage, lines = _plan(session, warehouse, ask, plan_file)
+        if agreed is None:
+            click.echo("\n".join(lines[:-1] if plan.units else lines))
+        elif drift(agreed, plan):
+            raise PlanDrifted(hash=agreed.hash[:8], moved=str(drift(agreed, plan)), again=ask.again("execute"))
+        if not plan.units:
+            sys.exit(ExitCode.INCOMPLETE if plan.blocked and not allow_blocked else ExitCode.OK)
         drain = Drain()
         _obey_signals(drain)
-        with Progress(session.pipeline) as progress:
+        with Progress(again := ask.again("execute") if not plan_file else f"backfill execute --plan {plan_file}") as progress:
             state = carry_out(
                 session,
                 warehouse,
@@ -93,32 +76,39 @@ def command(
                 listeners=(progress,),
                 allow_blocked=allow_blocked,
             )
-    click.echo("\n".join(closing_lines(state, session.pipeline)))
+    click.echo("\n".join(closing_lines(state, again, ask.again("plan"))))
     assert state.ended is not None
+    if drain.at_once:
+        sys.stdout.flush()
+        os._exit(state.ended.exit_code)  # calls that nobody waits for must not hold the process
     sys.exit(state.ended.exit_code)
 
 
-def read_plan(path: str) -> Plan:
-    """Raises BadPlanFile for what is no plan of ours."""
-    from backfill_core.plan import Plan
+def _plan(session: Session, warehouse: DuckDBWarehouse, ask: Ask, file: str | None) -> tuple[Plan, Coverage, list[str]]:
+    """The plan to carry out, the coverage it rests on, and both in words."""
+    from backfill_core.planning.make_plan import make_plan
+    from backfill_core.project.carry_out import replan
+    from backfill_core.project.look import look
+    from backfill_core.project.plan_files import read_plan
+    from backfill_core.reports.plan_texts import plan_lines
 
-    try:
-        return Plan.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise BadPlanFile(path=path, problem=error.strerror) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadPlanFile(path=path, problem="it is no JSON") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadPlanFile(path=path, problem="it is no plan of backfill") from error
-    except ValueError as error:
-        raise BadPlanFile(path=path, problem=str(error)) from error
+    said = []
+    if file:
+        plan, looked, moved = replan(session, warehouse, read_plan(file), file)
+        said = [f"{name}: {plural(len(gone), 'unit')} became complete since" for name, gone in moved.dropped.items()]
+    else:
+        looked = look(session, warehouse, ask.asking)
+        plan = make_plan(session.pipeline, looked.coverage, looked.request)
+    head = session.head(f"execute {plan.hash[:8]}", looked.coverage.span, looked.ends)
+    doing = f"backfill execute --plan {file}" if file else ask.again("execute")
+    return plan, looked.coverage, [*said, *plan_lines(plan, session.pipeline, looked.coverage, head, doing)]
 
 
 def _obey_signals(drain: Drain) -> None:
-    """The first Ctrl-C or SIGTERM drains, the second stops now; a closed terminal changes nothing."""
+    """The first Ctrl-C or SIGTERM drains, the second stops now, a third at once; a closed terminal changes nothing."""
 
     def stop(number: int, frame: object) -> None:  # noqa: ARG001  (the signature of a signal handler)
-        if drain.asked:
+        if drain.at_once:
             os.write(2, b"\nstopped. What was in flight is looked at again by: backfill execute\n")
             os._exit(ExitCode.INTERRUPTED)
         drain.ask()

@@ -15,15 +15,17 @@ from backfill_core.cli.options import target_option
 def command(project: str, target: str | None) -> None:
     """Layers and processors in order, and what each reads."""
     from backfill_core.project.session import open_project
+    from backfill_core.reports.words import plural, wrapped
 
     session = open_project(Path(project), target)
     pipeline = session.pipeline
-    click.echo(f"graph  {session.target_name}  {session.root.name}  {len(pipeline.processors)} processors")
+    lines = [f"graph  {session.target_name}  {session.root.name}  {plural(len(pipeline.processors), 'processor')}"]
     for layer in pipeline.layers:
+        aliases = f" ({', '.join(layer.aliases)})" if layer.aliases else ""
         after = f"  after {', '.join(layer.after)}" if layer.after else ""
-        click.echo(f"{layer.name} ({', '.join(layer.aliases)}){after}")
+        lines.append(f"{layer.name}{aliases}{after}")
         for processor in pipeline.within(layer.name):
-            click.echo(f"  {processor.name} -> {processor.writes.name}")
+            lines.append(f"  {processor.name} -> {processor.writes.name}")
             for edge in pipeline.edges_into[processor.name]:
-                click.echo(f"    {edge.kind:<5} {' or '.join(edge.upstreams)} ({edge.window})")
-    click.echo("next: backfill coverage")
+                lines.append(f"    {edge.kind:<5} {' or '.join(edge.upstreams)} ({edge.window})")
+    click.echo("\n".join(wrapped([*lines, "next: backfill coverage"])))

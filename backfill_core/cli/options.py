@@ -1,17 +1,24 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share, and what they mean together."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
-from datetime import date
+import functools
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from backfill_core.dates import DateSet, parse_day
-from backfill_core.errors import BadDatesFile, BadUsage
+from backfill_core.errors import BadDatesFile, BadUsage, did_you_mean
+
+if TYPE_CHECKING:
+    from backfill_core.project.look import Asking
 
 
 class Day(click.ParamType[date]):
@@ -28,6 +35,39 @@ class Day(click.ParamType[date]):
             self.fail(f"{value!r} is no date. Type YYYY-MM-DD.", param, ctx)
 
 
+class Dates(click.ParamType[DateSet]):
+    """Days and ranges, as D,D..D."""
+
+    name = "dates"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> DateSet:
+        if isinstance(value, DateSet):
+            return value
+        try:
+            found = DateSet.from_json([part.strip() for part in value.split(",") if part.strip()])
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}. Type dates as YYYY-MM-DD, ranges as D..D, with commas between.", param, ctx)
+        return found or self.fail("no date was given.", param, ctx)
+
+
+DATES = Dates()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a person asked of a project: where, when, and of which part."""
+
+    project: Path
+    target: str | None
+    asking: Asking
+    #: The same as it was typed, to be typed again.
+    typed: str = ""
+
+    def again(self, command: str) -> str:
+        """That command with the same words."""
+        return f"backfill {command} {self.typed}".rstrip()
+
+
 def _several(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
@@ -38,23 +78,151 @@ def _several(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Cal
 
 
 target_option = click.option("--target", metavar="NAME", help="Target in the settings (default: theirs).")
+format_option = click.option(
+    "--format", "shape", type=click.Choice(["text", "json"]), default="text", help="For people or programs."
+)
+show_sql_option = click.option("--show-sql", is_flag=True, help="Print each statement that is sent, to stderr.")
+today_option = click.option("--today", type=Day(), help="Take this day as today.")
 
-span_options = _several(
-    click.option("--from", "first", type=Day(), help="First date (default: from in the settings)."),
-    click.option("--to", "last", type=Day(), help="Last date (default: yesterday, or the schedule's end)."),
-    click.option("--today", type=Day(), help="Take this day as today."),
+_SPAN = (
+    click.option("--from", "first", type=Day(), help="First date (default: that of the settings)."),
+    click.option("--to", "last", type=Day(), help="Last date (default: yesterday, or where the calendar ends if earlier)."),
+    click.option("--season", metavar="NAME", help="The dates of one season, as the calendar names it."),
+    today_option,
     target_option,
 )
-
-selection_options = _several(
+_SELECTION = (
     click.option("--through", metavar="LAYER", help="Last layer (default: all)."),
+    click.option("--from-layer", metavar="LAYER", help="First layer (default: all)."),
     click.option("--layer", "layers", multiple=True, metavar="LAYER", help="Only this layer; repeatable."),
-    click.option("--processor", "processors", multiple=True, metavar="NAME", help="Only this processor; repeatable."),
+    click.option(
+        "--processor",
+        "processors",
+        multiple=True,
+        metavar="NAME",
+        help="Only this processor; repeatable. +NAME takes what it reads too, NAME+ what reads it.",
+    ),
+    click.option("--exclude", multiple=True, metavar="NAME", help="Not this processor; repeatable, + as above."),
     click.option("--dates", metavar="D,D..D", help="Only these dates and ranges."),
-    click.option("--dates-file", metavar="CSV", help="Only the dates in a file's first column."),
+    click.option("--dates-file", metavar="FILE", help="Only the dates in a file: CSV (first column) or JSON."),
 )
 
-format_option = click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text")
+
+_WORK = (
+    click.option(
+        "--reason", "reasons", metavar="KIND,KIND", help="Only missing, partial, invalid, stale, unsettled or forced units."
+    ),
+    click.option(
+        "--cascade",
+        type=click.Choice(["direct", "all"]),
+        is_flag=False,
+        flag_value="direct",
+        help="Plan stale units too, and what the plan makes stale: what reads it, or that and all further.",
+    ),
+    click.option("--force", is_flag=True, help="Rewrite all rows written before now; needs dates or a processor."),
+    click.option("--older-than", metavar="TIME", help="Rewrite rows written before this time (YYYY-MM-DD[THH:MM], UTC)."),
+    click.option("--include-warmup", is_flag=True, help="With --force or --older-than: dates of the warm-up too."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many dates."),
+    click.option("--oldest-first", "order", flag_value="oldest", help="Oldest dates first (default)."),
+    click.option("--newest-first", "order", flag_value="newest", help="Newest dates first."),
+    click.option("--most-unblocking", "order", flag_value="most-unblocking", help="Dates first that most units wait for."),
+)
+
+
+def asks_span(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of a span; the command gets an `Ask`."""
+    return _several(*_SPAN)(_gathered(function))
+
+
+def asks(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of a span and of a selection; the command gets an `Ask`."""
+    return _several(*_SPAN, *_SELECTION)(_gathered(function))
+
+
+def asks_work(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of a span, of a selection and of what counts as work; the command gets an `Ask`."""
+    return _several(*_SPAN, *_SELECTION, *_WORK)(_gathered(function))
+
+
+_SPAN_NAMES = ("first", "last", "season", "today")
+_WORD_NAMES = ("through", "from_layer", "layers", "processors", "exclude")
+_DATES_NAMES = ("dates", "dates_file")
+_WORK_NAMES = ("reasons", "cascade", "force", "older_than", "include_warmup", "limit", "order")
+_SHARED = ("target", *_SPAN_NAMES, *_WORD_NAMES, *_DATES_NAMES, *_WORK_NAMES)
+
+
+def _gathered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Takes the shared options out of a command's arguments and hands them over as one value."""
+
+    @click.pass_context
+    @functools.wraps(function)
+    def command(context: click.Context, /, **given: Any) -> Any:
+        from backfill_core.planning.selection import Words
+        from backfill_core.project.look import Asking
+
+        shared = {name: given.pop(name) for name in _SHARED if name in given}
+        dates = chosen_dates(shared.get("dates"), shared.get("dates_file"))
+        if shared.get("season") and (shared["first"] or shared["last"] or dates):
+            raise BadUsage(message="--season says which dates already. Take --from, --to and --dates away, or --season")
+        asking = Asking(
+            dates=dates,
+            words=Words(**{name: shared[name] for name in _WORD_NAMES if name in shared}),
+            **{name: shared[name] for name in _SPAN_NAMES},
+            **(_work(shared) if "order" in shared else {}),
+        )
+        ask = Ask(project=Path(context.obj), target=shared["target"], asking=asking, typed=_typed(context))
+        return function(ask, **given)
+
+    return command
+
+
+def _work(shared: Mapping[str, Any]) -> dict[str, Any]:
+    """What counts as work, checked. Raises BadUsage."""
+    from backfill_core.planning.work import KINDS
+
+    if shared["force"] and shared["older_than"]:
+        raise BadUsage(message="--force means --older-than now. Type one of them")
+    named = any(shared[name] for name in ("dates", "dates_file", "season", "processors", "first", "last"))
+    if shared["force"] and not named:
+        raise BadUsage(message="--force rewrites what is complete: say which part, with --processor or --dates")
+    if shared["include_warmup"] and not (shared["force"] or shared["older_than"]):
+        raise BadUsage(message="--include-warmup goes with --force or --older-than")
+    kinds = tuple(kind.strip() for kind in (shared["reasons"] or "").split(",") if kind.strip())
+    for kind in kinds:
+        if kind not in KINDS:
+            raise BadUsage(message=f'no reason "{kind}".{did_you_mean(kind, KINDS)} Reasons: {", ".join(KINDS)}')
+    return {
+        "reasons": tuple(sorted(set(kinds), key=KINDS.index)),
+        "cascade": shared["cascade"] or "none",
+        "force": shared["force"],
+        "older_than": _instant(shared["older_than"]) if shared["older_than"] else None,
+        "include_warmup": shared["include_warmup"],
+        "limit": shared["limit"],
+        "order": shared["order"] or "oldest",
+    }
+
+
+def _instant(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadUsage(message=f"--older-than {text} is no time. Type YYYY-MM-DD or YYYY-MM-DDTHH:MM") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _typed(context: click.Context) -> str:
+    """The shared options as they were typed."""
+    parts: list[str] = []
+    for param in context.command.params:
+        name = param.name or ""
+        if name in _SHARED and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            value = context.params[name]
+            if isinstance(param, click.Option) and param.is_flag:
+                parts += param.opts[:1] if value is True or value == param.flag_value else []
+                continue
+            for each in value if isinstance(value, tuple) else (value,):
+                parts += [param.opts[0], str(each)]
+    return shlex.join(parts)
 
 
 def chosen_dates(dates: str | None, dates_file: str | None) -> DateSet | None:
@@ -75,27 +243,41 @@ def chosen_dates(dates: str | None, dates_file: str | None) -> DateSet | None:
 
 
 def _read_dates(path: Path) -> DateSet:
-    days: list[date] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            for place, row in enumerate(csv.reader(lines), start=1):
-                if not row or not row[0].strip():
-                    continue
-                try:
-                    days.append(parse_day(row[0].strip()))
-                except ValueError as error:
-                    if place > 1:
-                        raise BadDatesFile(path=path, problem=f'line {place} has "{row[0][:40]}"') from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise BadDatesFile(path=path, problem=reason) from error
-    if not days:
+    found = _json_dates(path, text) if text.lstrip()[:1] in ("[", "{") else _csv_dates(path, text)
+    if not found:
         raise BadDatesFile(path=path, problem="it holds no date")
+    return found
+
+
+def _csv_dates(path: Path, text: str) -> DateSet:
+    days: list[date] = []
+    try:
+        for place, row in enumerate(csv.reader(text.splitlines()), start=1):
+            first = row[0].strip() if row else ""
+            if not first or (place == 1 and not first[0].isdigit()):
+                continue
+            try:
+                days.append(parse_day(first))
+            except ValueError as error:
+                raise BadDatesFile(path=path, problem=f'line {place} has "{first[:40]}"') from error
+    except csv.Error as error:
+        raise BadDatesFile(path=path, problem=str(error)) from error
     return DateSet.of(*days)
 
 
-def span_of(first: date | None, last: date | None, dates: DateSet | None) -> tuple[date | None, date | None]:
-    """With dates and no span, the span is theirs."""
-    if dates is not None:
-        return first or dates.first, last or dates.last
-    return first, last
+def _json_dates(path: Path, text: str) -> DateSet:
+    """A list of days and ranges, or an object with such a list under ``dates`` (or a list of such objects)."""
+    import json
+
+    try:
+        data = json.loads(text)
+        listed = data if isinstance(data, list) else [data]
+        ranges = [each for item in listed for each in (item["dates"] if isinstance(item, dict) else [item])]
+        return DateSet.from_json(ranges)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadDatesFile(path=path, problem=f"it is no list of dates ({error})") from error

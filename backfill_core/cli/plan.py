@@ -3,61 +3,93 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from backfill_core.cli.options import chosen_dates, format_option, selection_options, span_of, span_options
-from backfill_core.errors import BadUsage
+from backfill_core.cli.options import Ask, asks_work, format_option, show_sql_option
+from backfill_core.errors import BadUsage, ExitCode
+
+if TYPE_CHECKING:
+    from backfill_core.plan import Plan
 
 
-@click.command("plan")
-@span_options
-@selection_options
+@click.group("plan", invoke_without_command=True)
+@asks_work
 @click.option("--out", metavar="FILE", help="Write the plan as JSON, for execute --plan.")
+@click.option("--concurrency", type=click.IntRange(1, 256), help="Calls in flight that times are estimated for.")
+@click.option("--exit-code", is_flag=True, help="Exit 5 when there is something to do.")
+@show_sql_option
 @format_option
-@click.pass_obj
+@click.pass_context
 def command(
-    project: str,
-    first: date | None,
-    last: date | None,
-    today: date | None,
-    target: str | None,
-    through: str | None,
-    layers: tuple[str, ...],
-    processors: tuple[str, ...],
-    dates: str | None,
-    dates_file: str | None,
+    context: click.Context,
+    ask: Ask,
     out: str | None,
+    concurrency: int | None,
+    exit_code: bool,
+    show_sql: bool,
     shape: str,
 ) -> None:
     """What is missing, why, and what would be done. Reads; writes nothing but --out."""
-    from backfill_core.planning.make_plan import make_plan
-    from backfill_core.project.session import open_project
-    from backfill_core.project.work import look, request_for
-    from backfill_core.reports.texts import plan_lines
+    if context.invoked_subcommand is None:
+        _plan(ask, out, concurrency, shape, exit_code=exit_code, show_sql=show_sql)
 
-    session = open_project(Path(project), target)
-    chosen = chosen_dates(dates, dates_file)
-    now = session.today(today)
-    first, last = span_of(first, last, chosen)
-    with session.warehouse(read_only=True) as warehouse:
-        coverage = look(session, warehouse, first=first, last=last, today=now)
-    request = request_for(session, coverage, today=now, through=through, layers=layers, processors=processors, dates=chosen)
-    plan = make_plan(session.pipeline, coverage, request)
+
+@command.command("diff")
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@click.option("--exit-code", is_flag=True, help="Exit 5 when they differ.")
+@format_option
+def diff(before: str, after: str, exit_code: bool, shape: str) -> None:
+    """What plan file B has, has not, or says otherwise than plan file A."""
+    from backfill_core.planning.plan_diff import plan_diff
+    from backfill_core.project.plan_files import read_plan
+    from backfill_core.reports.diff_texts import diff_json, diff_lines
+
+    old, new = read_plan(before), read_plan(after)
+    found = plan_diff(old, new)
+    if shape == "json":
+        click.echo(json.dumps(diff_json(old, new, found), indent=1))
+    else:
+        click.echo("\n".join(diff_lines(old, new, found, after)))
+    if exit_code and found:
+        sys.exit(ExitCode.STOPPED)
+
+
+def _plan(ask: Ask, out: str | None, concurrency: int | None, shape: str, *, exit_code: bool, show_sql: bool) -> None:
+    from backfill_core.cli.shown import sql_shown
+    from backfill_core.planning.make_plan import make_plan
+    from backfill_core.project.estimating import estimated
+    from backfill_core.project.look import look
+    from backfill_core.project.session import open_project
+    from backfill_core.reports.plan_texts import plan_lines
+
+    session = open_project(ask.project, ask.target)
+    with session.warehouse(read_only=True) as warehouse, sql_shown(warehouse, session.pipeline, show_sql):
+        looked = look(session, warehouse, ask.asking)
+    plan = make_plan(session.pipeline, looked.coverage, looked.request)
     body = json.dumps(plan.to_json(), indent=1) + "\n"
     if out:
         try:
             Path(out).write_text(body, encoding="utf-8")
         except OSError as error:
             raise BadUsage(message=f"cannot write {out}: {error.strerror}") from error
-    if shape == "json":
-        click.echo(body, nl=False)
-        return
-    for warning in session.warnings:
+    for warning in looked.warnings:
         click.echo(f"warning: {warning}", err=True)
-    lines = plan_lines(plan, session.pipeline, coverage, session.settings.timezone)
-    if out and plan.units:
-        lines[-1] = f"next: backfill execute --plan {out}"
-    click.echo("\n".join(lines))
+    found, line = estimated(session, plan, looked.coverage, concurrency)
+    if shape == "json":
+        click.echo(json.dumps(plan.to_json() | {"estimate": found}, indent=1))
+        sys.exit(_code(plan, exit_code))
+    head = session.head(f"plan {plan.hash[:8]}", looked.coverage.span, looked.ends)
+    doing = f"backfill execute --plan {out}" if out else ask.again("execute")
+    doing += f" --concurrency {concurrency}" if concurrency else ""
+    click.echo("\n".join(plan_lines(plan, session.pipeline, looked.coverage, head, doing, line)))
+    sys.exit(_code(plan, exit_code))
+
+
+def _code(plan: Plan, asked: bool) -> ExitCode:
+    """5 where there is something to do and that was asked."""
+    return ExitCode.STOPPED if asked and plan.units else ExitCode.OK

@@ -20,10 +20,9 @@ from backfill_core.events import (
     Word,
 )
 from backfill_core.gates import Verdict
-from backfill_core.graph import Pipeline
-from backfill_core.reports.run_texts import pace_words
-from backfill_core.reports.texts import verdict_lines
-from backfill_core.reports.words import dates_words
+from backfill_core.reports.gate_texts import verdict_line
+from backfill_core.reports.run_texts import duration_words, pace_words
+from backfill_core.reports.words import dates_words, plural, wrapped
 from backfill_core.run_state import RunState
 
 if TYPE_CHECKING:
@@ -34,9 +33,11 @@ if TYPE_CHECKING:
 class Progress:
     """A listener that shows a run's events."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
+    def __init__(self, again: str) -> None:
+        #: What to type to go on after a stop.
+        self.again = again
         self.state = RunState("")
+        self._unheard = False
         self._bar: RichProgress | None = None
         self._task: TaskID | None = None
 
@@ -61,7 +62,7 @@ class Progress:
             self.state.apply(event)
             line = self._line(event)
             if line:
-                self._print(line)
+                self._print("\n".join(wrapped([line])))
         if self._bar is not None and self._task is not None:
             done = self.state.units - self.state.left
             self._bar.update(self._task, completed=done, pace=pace_words(self.state))
@@ -69,20 +70,24 @@ class Progress:
     def _print(self, line: str) -> None:
         if self._bar is not None:
             self._bar.console.print(line, highlight=False, markup=False)
-        else:
-            click.echo(line)
+        elif not self._unheard:
+            try:
+                click.echo(line)
+            except OSError:  # a run goes on when the one who watched has left; status and report tell it all
+                self._unheard = True
 
     def _line(self, event: Event) -> str:
         match event:
             case RunStarted():
                 if self._bar is not None:
                     self._task = self._bar.add_task(f"run {self.state.name}", total=self.state.units, pace="")
-                return f"run {self.state.name}  {self.state.units} units  watch: backfill status {self.state.name}"
+                return f"run {self.state.name}  {plural(self.state.units, 'unit')}  watch: backfill status {self.state.name}"
             case BatchStarted() | UnitsEnded(word=Word.DONE) if self._bar is not None:
                 return ""
             case UnitsEnded(word=Word.DONE):
                 done = self.state.units - self.state.left
-                return f"done {event.processor} {dates_words(event.dates, most=1)}  {done} of {self.state.units}"
+                days = f"{event.dates.span} ({len(event.dates)})" if len(event.dates) > 1 else str(event.dates.first)
+                return f"done {event.processor} {days}  {done:,}/{self.state.units:,}"
             case UnitsEnded(word=Word.SKIPPED):
                 return f"skipped {event.processor} {dates_words(event.dates, most=1)}: {event.why}"
             case UnitsEnded():
@@ -90,11 +95,12 @@ class Progress:
             case UnitsUnverified():
                 return f"unverified: {event.processor} {dates_words(event.dates, most=1)}: {event.why}. One retry."
             case GateJudged():
-                return "\n".join(verdict_lines(Verdict.from_json(event.verdict), self.pipeline))
+                return verdict_line(Verdict.from_json(event.verdict))
             case DrainAsked():
+                slowest = f" (the slowest call so far took {duration_words(event.slowest)})" if event.slowest else ""
                 return (
-                    f"stopping: {event.in_flight} units in flight come home first; nothing new starts. "
-                    "Ctrl-C again stops now. To go on: backfill execute"
+                    f"stopping: {plural(event.in_flight, 'unit')} in flight come home first{slowest}; nothing new starts. "
+                    f"Ctrl-C again stops now. To go on: {self.again}"
                 )
             case _:
                 return ""

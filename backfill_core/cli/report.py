@@ -18,12 +18,11 @@ from backfill_core.cli.options import target_option
 def command(project: str, run: str | None, target: str | None, shape: str) -> None:
     """The completion report of RUN (default: the latest). Reads the journal, never the warehouse."""
     from backfill_core.cli.runs import read_run
-    from backfill_core.project.session import open_project
-    from backfill_core.reports.run_texts import report_json, report_markdown
+    from backfill_core.project.session import open_place
+    from backfill_core.reports.completion import report_json, report_markdown
 
-    session = open_project(Path(project), target)
-    state, _ = read_run(session, run)
+    state, alive = read_run(open_place(Path(project), target), run)
     if shape == "json":
-        click.echo(json.dumps(report_json(state), indent=1))
+        click.echo(json.dumps(report_json(state, alive=alive), indent=1))
     else:
-        click.echo(report_markdown(state, session.pipeline), nl=False)
+        click.echo(report_markdown(state, alive=alive), nl=False)

@@ -17,9 +17,8 @@ from backfill_core.cli.options import target_option
 def command(project: str, run: str | None, target: str | None) -> None:
     """Where RUN (default: the latest) stands. Reads the journal, never the warehouse."""
     from backfill_core.cli.runs import read_run
-    from backfill_core.project.session import open_project
+    from backfill_core.project.session import open_place
     from backfill_core.reports.run_texts import status_lines
 
-    session = open_project(Path(project), target)
-    state, alive = read_run(session, run)
-    click.echo("\n".join(status_lines(state, session.pipeline, datetime.now(UTC), alive=alive)))
+    state, alive = read_run(open_place(Path(project), target), run)
+    click.echo("\n".join(status_lines(state, datetime.now(UTC), alive=alive)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 
-from backfill_core.dates import DateSet, Span, day_number, union
+from backfill_core.dates import ONE_DAY, DateSet, Span, day_number, union
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,17 @@ class Weekly:
     name: str
     _: KW_ONLY
     weekday: int
+    #: First day on which anything is expected.
+    since: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Monthly:
+    """A calendar of one day a month; a month that is shorter has its last day."""
+
+    name: str
+    _: KW_ONLY
+    day: int = 1
     #: First day on which anything is expected.
     since: date | None = None
 
@@ -53,7 +64,7 @@ class Schedule:
     exclude: tuple[str, ...] = ()
 
 
-Calendar = EveryDay | Weekly | Schedule
+Calendar = EveryDay | Weekly | Monthly | Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +94,20 @@ class CalendarDays:
     expected: DateSet
     #: Days known not to be expected although something is on them, by the word for it (preseason, …).
     others: tuple[tuple[str, DateSet], ...] = ()
+    #: Column whose keys it knows; empty where it has none.
+    key: str = ""
     #: Keys wanted on each expected date, by day number; empty where the calendar has none.
     keys: Mapping[int, frozenset[str]] = field(default_factory=dict)
     #: Ascending; none means one season without end.
     seasons: tuple[Season, ...] = ()
-    #: The last day the source knows; None: there is no end.
+    #: The first and the last day the source knows; None: there is no beginning, no end.
+    begins: date | None = None
     horizon: date | None = None
+
+    def known(self) -> DateSet:
+        """The days on which it can say what is expected."""
+        first = day_number(self.begins) if self.begins else 0
+        return DateSet.between(first, day_number(self.horizon) if self.horizon else _FAR)
 
     def season_starts(self) -> list[tuple[int, int, int]]:
         """(first day number, last day number, index) of each season, ascending."""
@@ -103,6 +122,10 @@ class CalendarDays:
         return union(DateSet.of_span(season.span) for season in self.seasons)
 
 
+#: A day number after any day that is asked about.
+_FAR = day_number(date(2200, 1, 1))
+
+
 def calendar_days(calendar: Calendar, span: Span, entries: tuple[ScheduleEntry, ...] = ()) -> CalendarDays:
     """What ``calendar`` expects: within ``span`` for rule-made ones, everything its entries know for a schedule."""
     match calendar:
@@ -111,12 +134,19 @@ def calendar_days(calendar: Calendar, span: Span, entries: tuple[ScheduleEntry, 
         case Weekly(name=name, weekday=weekday, since=since):
             every = _days_from(since, span)
             return CalendarDays(name=name, expected=DateSet.of(*(d for d in every if d.weekday() == weekday)))
+        case Monthly(name=name, day=wanted, since=since):
+            every = _days_from(since, span)
+            return CalendarDays(name=name, expected=DateSet.of(*(d for d in every if _is_monthly(d, wanted))))
         case Schedule():
             return _scheduled(calendar, entries)
 
 
 def _days_from(since: date | None, span: Span) -> DateSet:
     return DateSet.between(day_number(max(since or span.first, span.first)), day_number(span.last))
+
+
+def _is_monthly(day: date, wanted: int) -> bool:
+    return day.day == wanted or (day.day < wanted and (day + ONE_DAY).day == 1)
 
 
 def _scheduled(calendar: Schedule, entries: tuple[ScheduleEntry, ...]) -> CalendarDays:
@@ -139,7 +169,9 @@ def _scheduled(calendar: Schedule, entries: tuple[ScheduleEntry, ...]) -> Calend
         name=calendar.name,
         expected=expected,
         others=tuple((label, DateSet.from_numbers(sorted(days)) - expected) for label, days in sorted(others.items())),
+        key=calendar.key,
         keys={number: frozenset(found) for number, found in keys.items()},
         seasons=tuple(sorted(known, key=lambda season: season.span)),
+        begins=min((entry.day for entry in entries), default=None),
         horizon=latest,
     )

@@ -26,6 +26,8 @@ class Sql:
     _: KW_ONLY
     #: Most dates in one call.
     max_dates: int = 31
+    #: Seconds a date takes, for estimates before it ever ran.
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Python:
     _: KW_ONLY
     #: Most dates in one call.
     max_dates: int = 31
+    #: Seconds a date takes, for estimates before it ever ran.
+    seconds: float | None = None
 
 
 RunSpec = Source | Sql | Python

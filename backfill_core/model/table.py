@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from typing import Literal
 
 from backfill_core.model.windows import Days
 
@@ -15,12 +16,19 @@ class Table:
     #: ``dataset.table``; the target adds project, dataset map and prefix.
     name: str
     _: KW_ONLY
-    #: Column of type DATE by which rows belong to a date.
+    #: Column by which rows belong to a date.
     date: str
+    #: Its type. A TIMESTAMP belongs to the day it is in ``zone``, a STRING is a day written in ``format``.
+    date_type: Literal["DATE", "TIMESTAMP", "STRING"] = "DATE"
+    zone: str = "UTC"
+    #: Year, month and day in that order, each of fixed width, so that texts sort as their days do.
+    format: str = "%Y-%m-%d"
     #: What makes a row unique on its date (the date column itself need not be named).
     key: tuple[str, ...] = ()
     #: Column of type TIMESTAMP that says when a row was written.
     updated: str | None = None
+    #: Column with a hash of each row's content; a date's hashes together tell whether its content changed.
+    hash: str | None = None
     #: Until this long after a date, rows that are not there are pending rather than missing.
     settles_after: Days | None = None
     #: GoogleSQL ``CREATE TABLE``; without it the first write makes the table from what it writes.

@@ -23,9 +23,13 @@ class Drift:
         return bool(self.new or self.changed)
 
     def __str__(self) -> str:
-        parts = [f"{name} has {len(days)} new units" for name, days in self.new.items()]
-        parts += [f"{name} has other reasons on {len(days)} dates" for name, days in self.changed.items()]
+        parts = [f"{name} has {_some(len(days), 'new unit')}" for name, days in self.new.items()]
+        parts += [f"{name} has other reasons on {_some(len(days), 'date')}" for name, days in self.changed.items()]
         return ", ".join(parts)
+
+
+def _some(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def drift(old: Plan, now: Plan) -> Drift:

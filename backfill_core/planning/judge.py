@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -16,16 +15,15 @@ from backfill_core.model.expectations import (
     CalendarKeys,
     Expectation,
     KeysOf,
-    NotNull,
-    Offending,
-    Positive,
     Rows,
-    UniqueKey,
 )
+from backfill_core.model.needs import Need
 from backfill_core.model.processor import Processor
+from backfill_core.model.reviews import NO_REVIEWS, Reviews
 from backfill_core.model.table import Table
-from backfill_core.model.windows import SeasonToDate
 from backfill_core.planning.need_met import need_met, reaches
+from backfill_core.planning.newer import newer_in_window
+from backfill_core.planning.rules import failing
 from backfill_core.planning.state import state
 from backfill_core.planning.windows import WindowMap
 
@@ -33,6 +31,8 @@ TOO_LITTLE_HISTORY = "too little history"
 WARM_UP = "warm-up"
 OFF_DAY = "off-day"
 OFF_SEASON = "off-season"
+#: Stands before the reason of a waiver.
+WAIVED = "waived: "
 
 
 def judge_coverage(
@@ -43,17 +43,21 @@ def judge_coverage(
     *,
     span: Span,
     today: date,
+    reviews: Reviews = NO_REVIEWS,
 ) -> Coverage:
     """The state of every unit: ``reach`` says which dates of each processor were asked about."""
     judged: dict[str, ProcessorCoverage] = {}
     for name in pipeline.processors:
         asked = DateSet.of_span(reach[name])
-        judged[name] = judge_processor(pipeline, name, facts.get(name, NO_FACTS), asked, judged, calendars=calendars, today=today)
+        judged[name] = judge_processor(
+            pipeline, name, facts.get(name, NO_FACTS), asked, judged, calendars=calendars, today=today, reviews=reviews
+        )
     return Coverage(
         span=span,
         processors=judged,
         calendars=calendars,
         calendar_of={name: processor.calendar for name, processor in pipeline.processors.items()},
+        reviews=reviews,
     )
 
 
@@ -66,9 +70,10 @@ def judge_processor(
     *,
     calendars: Mapping[str, CalendarDays],
     today: date,
+    reviews: Reviews = NO_REVIEWS,
 ) -> ProcessorCoverage:
     """The state of one processor's dates, given the coverage of all it reads."""
-    judge = _Judge(pipeline, pipeline.processors[name], facts, asked, upstream, calendars, today)
+    judge = _Judge(pipeline, pipeline.processors[name], facts, asked, upstream, calendars, today, reviews)
     findings = judge.findings()
     return ProcessorCoverage(name=name, findings=findings, states=state(findings), counts=judge.counts, facts=facts)
 
@@ -91,17 +96,18 @@ class _Judge:
     upstream: Mapping[str, ProcessorCoverage]
     calendars: Mapping[str, CalendarDays]
     today: date
+    reviews: Reviews = NO_REVIEWS
     counts: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def findings(self) -> Findings:
         calendar = self.calendars[self.processor.calendar]
-        unknown = DateSet()
-        if calendar.horizon:
-            unknown = self.asked - DateSet.between(0, day_number(calendar.horizon))
+        unknown = self.asked - calendar.known()
         why = self._not_expected(calendar)
+        waived = self._waived(calendar)
+        why |= waived
         expected = self.asked - unknown - union(why.values())
         held = DateSet.from_numbers(list(self.facts.rows)) & self.asked
-        short, historyless = self._lacking(expected)
+        short, historyless = self._lacking(expected, held)
         if historyless:
             why[TOO_LITTLE_HISTORY] = historyless
         expected -= historyless
@@ -113,8 +119,11 @@ class _Judge:
             empty=expected - held,
             short=short & held & expected,
             broken=self._broken(expected & held),
-            stale=self._stale(expected & held),
-            surplus=self._surplus(held, expected),
+            stale=(stale := self._stale(expected & held, self._looked_at())),
+            accepted=self._accepted(expected & held) - union(stale.values()),
+            waived=(given_up := union(waived.values())),
+            # What people gave up on is still the calendar's: rows there are less than all, and not too much.
+            surplus=self._surplus(held - given_up, expected),
         )
 
     def _not_expected(self, calendar: CalendarDays) -> dict[str, DateSet]:
@@ -130,7 +139,21 @@ class _Judge:
             why[WARM_UP] = calendar.warming_up(self.processor.warmup.count) & self.asked & calendar.expected
         return {label: dates for label, dates in why.items() if dates}
 
-    def _lacking(self, expected: DateSet) -> tuple[DateSet, DateSet]:
+    def _waived(self, calendar: CalendarDays) -> dict[str, DateSet]:
+        """Dates that were waived, and those that hold nothing because what gives their keys was waived and is not there."""
+        wanted = self.asked & calendar.expected
+        why = {WAIVED + reason: dates & wanted for reason, dates in self.reviews.waived(self.processor.name, self.today).items()}
+        held = DateSet.from_numbers(list(self.facts.rows))
+        for expectation in self.processor.expectations:
+            if isinstance(expectation, KeysOf) and not expectation.looks_back:
+                source = self.upstream[expectation.processor]
+                keyless = source.findings.waived & wanted - DateSet.from_numbers(list(source.facts.rows)) - held
+                for label, dates in source.findings.not_expected.items():
+                    if label.startswith(WAIVED) and dates & keyless:
+                        why[label] = why.get(label, DateSet()) | (dates & keyless)
+        return {label: dates for label, dates in why.items() if dates}
+
+    def _lacking(self, expected: DateSet, held: DateSet) -> tuple[DateSet, DateSet]:
         """(dates below an expectation's share, dates that have too little history to expect anything)."""
         short: list[int] = []
         historyless = DateSet()
@@ -138,11 +161,16 @@ class _Judge:
             if isinstance(expectation, AtMost):
                 continue
             counts = self._measured(expectation, expected)
-            if isinstance(expectation, KeysOf) and isinstance(expectation.window, SeasonToDate):
+            if isinstance(expectation, KeysOf) and expectation.looks_back:
                 keyless = expected - DateSet.from_numbers([day for day, (_, want) in counts.items() if want])
                 historyless |= self._without_history(expectation, keyless)
             share = expectation.share if isinstance(expectation, (CalendarKeys, KeysOf)) else 1.0
-            for day in expected.numbers():
+            judged = expected
+            if isinstance(expectation, Rows):
+                judged -= DateSet.from_numbers([day for day, (have, want) in counts.items() if have >= want])
+                short += (judged - held).numbers()
+                judged &= held
+            for day in judged.numbers():
                 have, want = counts.get(day, (0, 0))
                 if want == 0 or not reaches(have, want, share):
                     short.append(day)
@@ -159,10 +187,8 @@ class _Judge:
                 return {day: (there, wanted) for day, (there, wanted, _) in shares.items()}
             case Rows(at_least=at_least, exactly=exactly):
                 rows = self.facts.rows
-                if exactly is None:
-                    return {day: (rows.get(day, 0), max(at_least, 1)) for day in expected.numbers()}
-                counts = {day: rows.get(day, 0) for day in expected.numbers()}
-                return {day: (min(n, exactly), max(exactly, 1)) for day, n in counts.items()}
+                want = max(at_least if exactly is None else exactly, 1)
+                return {day: (min(n, want) if exactly is not None else n, want) for day, n in rows.items()}
             case AtMost():
                 return {}
 
@@ -180,12 +206,19 @@ class _Judge:
         return counts
 
     def _without_history(self, expectation: KeysOf, keyless: DateSet) -> DateSet:
-        """Of the dates for which the window gives no keys, those whose window is there: nothing is expected of them."""
-        for edge in self.pipeline.edges_into[self.processor.name]:
-            if edge.kind is EdgeKind.HARD and expectation.processor in edge.upstreams:
-                expected, good = self._upstream_sets(edge)
-                window = window_map(self.pipeline, edge, self.calendars)
-                keyless = need_met(keyless, window, edge.share, expected=expected, good=good).met
+        """Of the dates for which the window gives no keys, those whose window is there: nothing is expected of them.
+
+        A processor that declares no hard need of that upstream is taken to need the window itself.
+        """
+        name, source = self.processor.name, expectation.processor
+        edges = [e for e in self.pipeline.edges_into[name] if e.kind is EdgeKind.HARD and source in e.upstreams]
+        if not edges:
+            need = Need(source, window=expectation.window)
+            edges = [Edge(upstreams=(source,), downstream=name, window=need.window, kind=EdgeKind.HARD, share=need.required)]
+        for edge in edges:
+            expected, good = self._upstream_sets(edge)
+            window = window_map(self.pipeline, edge, self.calendars)
+            keyless = need_met(keyless, window, edge.share, expected=expected, good=good).met
         return keyless
 
     def _upstream_sets(self, edge: Edge) -> tuple[DateSet, DateSet]:
@@ -202,30 +235,49 @@ class _Judge:
     def _broken(self, held: DateSet) -> dict[str, DateSet]:
         broken: dict[str, DateSet] = {}
         for rule in (*self.processor.rules, *self.processor.expectations):
-            failing = _failing(rule, self.facts, self.upstream)
-            if failing is not None:
-                days = DateSet.from_numbers([day for day in held.numbers() if failing(day)])
+            fails = failing(rule, self.facts, self.upstream)
+            if fails is not None:
+                days = DateSet.from_numbers([day for day in held.numbers() if fails(day)])
                 if days:
                     broken[str(rule)] = days
         return broken
 
-    def _stale(self, held: DateSet) -> dict[str, DateSet]:
+    def _stale(self, held: DateSet, oldest: Mapping[int, int]) -> dict[str, DateSet]:
         stale: dict[str, DateSet] = {}
         for edge in self.pipeline.edges_into[self.processor.name]:
             if edge.kind is EdgeKind.READS:
                 continue
             window = window_map(self.pipeline, edge, self.calendars)
             for name in edge.upstreams:
-                if name in self.upstream and self.facts.oldest:
-                    days = newer_in_window(held, self.facts.oldest, self.upstream[name].facts.newest, window)
+                own = name == self.processor.name
+                if (own or name in self.upstream) and oldest:
+                    newest = self.facts.newest if own else self.upstream[name].facts.newest
+                    days = newer_in_window(held, oldest, newest, window)
                     if days:
                         stale[name] = stale.get(name, DateSet()) | days
         return stale
 
+    def _looked_at(self) -> Mapping[int, int]:
+        """Up to which instant each day's rows take account of their inputs: since they were written, or were accepted."""
+        oldest = self.facts.oldest
+        accepted = self.reviews.accepted_until(self.processor.name)
+        return {**oldest, **{day: max(at, oldest[day]) for day, at in accepted.items() if day in oldest}} if accepted else oldest
+
+    def _accepted(self, held: DateSet) -> DateSet:
+        """Dates that would be stale had nobody accepted anything."""
+        reviewed = held & DateSet.from_numbers(sorted(self.reviews.accepted_until(self.processor.name)))
+        return union(self._stale(reviewed, self.facts.oldest).values()) if reviewed else reviewed
+
     def _surplus(self, held: DateSet, expected: DateSet) -> DateSet:
-        beyond = [day for shares in self.facts.shares.values() for day, (_, _, extra) in shares.items() if extra]
+        beyond: list[int] = []
         calendar = self.calendars[self.processor.calendar]
         for expectation in self.processor.expectations:
+            if isinstance(expectation, KeysOf):
+                # What another table lacks makes nothing here too much.
+                sound = self.upstream[expectation.processor].good
+                shares = self.facts.shares.get(str(expectation), {})
+                extra = DateSet.from_numbers([day for day, (_, _, more) in shares.items() if more])
+                beyond += (extra if expectation.looks_back else extra & sound).numbers()
             if isinstance(expectation, CalendarKeys):
                 for day, keys in self.facts.keys.get(expectation.column, {}).items():
                     if not keys.keys() <= calendar.keys.get(day, frozenset()):
@@ -233,57 +285,6 @@ class _Judge:
         return (held - expected) | (DateSet.from_numbers(sorted(set(beyond))) & expected)
 
 
-def newer_in_window(days: DateSet, oldest: Mapping[int, int], newest: Mapping[int, int], window: WindowMap) -> DateSet:
-    """The days whose window holds something written after their own oldest row.
-
-    Windows of ascending days have ascending ends, so one queue of falling maxima serves them all.
-    """
-    changed = sorted(newest)
-    queue: deque[tuple[int, int]] = deque()
-    at, stale = 0, []
-    numbers = days.numbers()
-    for day, (first, last) in zip(numbers, window.bounds(numbers), strict=True):
-        while at < len(changed) and changed[at] <= last:
-            written = newest[changed[at]]
-            while queue and queue[-1][1] <= written:
-                queue.pop()
-            queue.append((changed[at], written))
-            at += 1
-        while queue and queue[0][0] < first:
-            queue.popleft()
-        if queue and queue[0][1] > oldest.get(day, queue[0][1]):
-            stale.append(day)
-    return DateSet.from_numbers(stale)
-
-
 def _fraction(count: tuple[int, int]) -> tuple[float, int]:
     have, want = count
     return (have / want if want else 0.0, -want)
-
-
-def _failing(rule: object, facts: DateFacts, upstream: Mapping[str, ProcessorCoverage]) -> Callable[[int], bool] | None:
-    """Tells of a day with rows whether it breaks the rule; None for what is no rule."""
-    match rule:
-        case UniqueKey():
-            return lambda day: facts.rows[day] != facts.distinct.get(day, 0)
-        case NotNull(share=share) | Positive(share=share):
-            checked = facts.checks.get(str(rule), {})
-
-            def below(day: int) -> bool:
-                good, judged = checked.get(day, (0, 0))
-                return not reaches(good, judged, share)
-
-            return below
-        case Offending():
-            offending = facts.checks.get(rule.name, {})
-            return lambda day: day in offending
-        case CalendarKeys(column=column, exactly=int(exactly)):
-            keyed = facts.keys.get(column, {})
-            return lambda day: any(n > exactly for n in keyed.get(day, {}).values())
-        case Rows(exactly=int(exactly)):
-            return lambda day: facts.rows[day] > exactly
-        case AtMost(times=times, of=of):
-            others = upstream[of].facts.rows
-            return lambda day: facts.rows[day] > times * others.get(day, 0) + 1e-9
-        case _:
-            return None

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from backfill_core.coverage import TO_DO, Coverage, State
 from backfill_core.dates import DateSet, union
+from backfill_core.gates import judge_gate
 from backfill_core.graph import Edge, EdgeKind, Pipeline, checked_reads
-from backfill_core.model.expectations import KeysOf
-from backfill_core.model.windows import SAME_DATE, SameDate, SeasonToDate
-from backfill_core.plan import Blocked, Forecast, Plan, PlannedProcessor, Request, RootCause, Stage
+from backfill_core.model.processor import Gate, Layer
+from backfill_core.model.windows import SAME_DATE, SameDate
+from backfill_core.plan import Blocked, Cascade, Closure, Plan, PlannedProcessor, Request, RootCause, Stage
+from backfill_core.planning.forecast import forecasts
 from backfill_core.planning.judge import TOO_LITTLE_HISTORY, window_map
 from backfill_core.planning.need_met import need_met
+from backfill_core.planning.order import first_dates
+from backfill_core.planning.withhold import key_sources, withheld_by
+from backfill_core.planning.work import forced, keyless, kind_of, lacking, spoiled
 
 #: (processor, why): what a root cause is grouped by.
 _Root = tuple[str, str]
@@ -22,14 +27,29 @@ NO_FILE = "no landing file"
 
 
 def make_plan(pipeline: Pipeline, coverage: Coverage, request: Request) -> Plan:
-    """Works out what is to do. The same coverage and request give the same plan."""
-    planner = _Planner(pipeline, coverage, request)
-    planner.decide()
-    return planner.plan()
+    """Works out what is to do. The same coverage and request give the same plan.
+
+    With a limit it is worked out for all dates first, and again for the few of them that come first in the order asked for.
+    """
+    whole = _Planner(pipeline, coverage, request)
+    whole.decide()
+    if request.limit is None:
+        return whole.plan()
+    planned = {name: verdict.planned for name, verdict in whole.verdicts.items() if verdict.planned}
+    few = first_dates(pipeline, coverage, planned, request.order, request.limit)
+    part = _Planner(pipeline, coverage, request, few)
+    part.decide()
+    return part.plan()
 
 
-def graph_fingerprint(pipeline: Pipeline) -> str:
-    """Changes with anything declared that a plan rests on; not with how units are run."""
+def asked_dates(request: Request) -> DateSet:
+    """The dates a request is about."""
+    span = DateSet.of_span(request.span)
+    return span if request.dates is None else span & request.dates
+
+
+def graph_fingerprint(pipeline: Pipeline, waived: Mapping[str, DateSet]) -> str:
+    """Changes with anything declared that a plan rests on, and with the dates waived; not with how units are run."""
     parts = [repr((layer.name, layer.after, layer.gates)) for layer in pipeline.layers]
     for name, processor in pipeline.processors.items():
         parts.append(
@@ -47,6 +67,7 @@ def graph_fingerprint(pipeline: Pipeline) -> str:
             )
         )
     parts += [repr(calendar) for _, calendar in sorted(pipeline.calendars.items())]
+    parts += [repr((name, dates.to_json())) for name, dates in sorted(waived.items()) if dates]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -57,6 +78,8 @@ class _Verdict:
     reasons: dict[str, DateSet] = field(default_factory=dict)
     unsettled: DateSet = field(default_factory=DateSet)
     degraded: DateSet = field(default_factory=DateSet)
+    #: Dates planned only because something they rest on is newer, or planned.
+    cascaded: DateSet = field(default_factory=DateSet)
     planned: DateSet = field(default_factory=DateSet)
     pending: DateSet = field(default_factory=DateSet)
     #: Root cause -> (dates it blocks, dates at the root).
@@ -68,15 +91,15 @@ class _Verdict:
 
 
 class _Planner:
-    def __init__(self, pipeline: Pipeline, coverage: Coverage, request: Request) -> None:
+    def __init__(self, pipeline: Pipeline, coverage: Coverage, request: Request, only: DateSet | None = None) -> None:
         self.pipeline = pipeline
         self.coverage = coverage
         self.request = request
-        self.asked = DateSet.of_span(request.span)
-        if request.dates is not None:
-            self.asked &= request.dates
-        through = pipeline.layer(request.through)
-        self.layers = [layer for layer in pipeline.layers if layer is through or layer.name in pipeline.before[through.name]]
+        self.asked = asked_dates(request) if only is None else only & asked_dates(request)
+        #: Dates asked for that a limit leaves for later.
+        self.later = asked_dates(request) - self.asked
+        self.selected = frozenset(pipeline.chosen(request.through, request.processors))
+        self.reachable = frozenset(pipeline.chosen(request.through))
         self.verdicts: dict[str, _Verdict] = {}
 
     def decide(self) -> None:
@@ -84,93 +107,98 @@ class _Planner:
             verdict = _Verdict()
             if self._selected(name):
                 self._find_work(name, verdict)
+            if self.request.cascade is not Cascade.NONE and self._within(name):
+                self._find_spoiled(name, verdict)
+            if verdict.reasons:
                 self._block(name, verdict)
             self.verdicts[name] = verdict
 
     def _selected(self, name: str) -> bool:
-        processor = self.pipeline.processors[name]
-        return (
-            self.pipeline.runs(name)
-            and processor.layer in [layer.name for layer in self.layers]
-            and (not self.request.layers or processor.layer in self.request.layers)
-            and (not self.request.processors or name in self.request.processors)
-        )
+        return self.pipeline.runs(name) and name in self.selected
+
+    def _within(self, name: str) -> bool:
+        """Whether a cascade may reach a processor: all that is run up to the last layer, chosen or not."""
+        return self.pipeline.runs(name) and name in self.reachable
 
     def _find_work(self, name: str, verdict: _Verdict) -> None:
-        covered = self.coverage.processors[name]
+        covered, processor = self.coverage.processors[name], self.pipeline.processors[name]
         unsettled: dict[str, DateSet] = {}
-        for upstream, window in checked_reads(self.pipeline.processors[name]):
+        for upstream, window in checked_reads(processor):
             edge = Edge(upstreams=(upstream,), downstream=name, window=window, kind=EdgeKind.READS, share=0.0)
             reached = window_map(self.pipeline, edge, self.coverage.calendars).dependents(self.verdicts[upstream].planned)
             open_dates = covered.good | covered.findings.not_expected.get(TOO_LITTLE_HISTORY, DateSet())
-            open_dates |= self._keyless(name)
-            unsettled[upstream] = reached & open_dates & self.asked
+            open_dates |= keyless(processor, covered)
+            unsettled[upstream] = unsettled.get(upstream, DateSet()) | (reached & open_dates & self.asked)
             verdict.unsettled |= reached & (covered.expected | open_dates) & self.asked
         told = union(unsettled.values())
-        work = covered.of(*TO_DO) & self.asked - told
-        for reason, dates in self._reasons(name, work).items():
-            verdict.reasons[reason] = dates
-        for upstream, dates in unsettled.items():
-            fresh = dates - union(verdict.reasons.values())
-            if fresh:
-                verdict.reasons[f"unsettled: {upstream} is planned"] = fresh
-        verdict.planned = union(verdict.reasons.values())
-        verdict.unsettled &= verdict.planned
+        self._add_reasons(verdict, lacking(covered, covered.of(*TO_DO) & self.asked - told))
+        if self.request.older_than is not None:
+            again = forced(covered, self.request.older_than, include_warmup=self.request.include_warmup) & self.asked
+            self._add_reasons(verdict, {"forced": again})
+            verdict.unsettled -= again
+        self._add_reasons(verdict, {f"unsettled: {upstream} is planned": dates for upstream, dates in unsettled.items()})
 
-    def _keyless(self, name: str) -> DateSet:
-        """Missing dates for which the window that gives their keys gives none yet: whether they are expected is open."""
+    def _find_spoiled(self, name: str, verdict: _Verdict) -> None:
+        """Adds what is stale, and what the plan itself makes stale; of processors that were not chosen only the latter."""
         covered = self.coverage.processors[name]
-        found = DateSet()
-        for expectation in self.pipeline.processors[name].expectations:
-            if isinstance(expectation, KeysOf) and isinstance(expectation.window, SeasonToDate):
-                shares = covered.facts.shares.get(str(expectation), {})
-                wanting = DateSet.from_numbers([day for day, (_, want, _) in shares.items() if want])
-                found |= covered.states[State.MISSING] - wanting
-        return found
+        reached: dict[str, DateSet] = {}
+        for edge in self.pipeline.edges_into[name]:
+            if edge.kind is not EdgeKind.READS:
+                window = window_map(self.pipeline, edge, self.coverage.calendars)
+                for upstream in edge.upstreams:
+                    up = self.verdicts.get(upstream, verdict)
+                    changed = up.planned - up.unsettled  # what is unsettled may be found complete, and left as it is
+                    if self.request.cascade is Cascade.DIRECT:
+                        changed -= up.cascaded
+                    dates = window.dependents(changed) & DateSet.of_span(self.request.span)
+                    reached[upstream] = reached.get(upstream, DateSet()) | dates
+        asked = self.asked if self._selected(name) else DateSet()
+        reasons = spoiled(covered, reached)
+        kept = {why: dates if why.endswith("is planned") else dates & asked for why, dates in reasons.items()}
+        surely = union(kept.values())  # found complete or not, it rests on something that changes
+        for why in [why for why in verdict.reasons if kind_of(why) == "unsettled"]:
+            verdict.planned -= verdict.reasons[why] & surely
+            verdict.reasons[why] -= surely
+        verdict.unsettled -= surely
+        before = verdict.planned
+        self._add_reasons(verdict, kept)
+        verdict.cascaded = verdict.planned - before
+        verdict.unsettled -= verdict.cascaded
 
-    def _reasons(self, name: str, work: DateSet) -> dict[str, DateSet]:
-        """Each date of work under the one word for its state, with the numbers behind it."""
-        covered = self.coverage.processors[name]
-        reasons: dict[str, DateSet] = {}
-        missing = covered.states[State.MISSING] & work
-        if missing:
-            reasons["missing"] = missing
-        partial: dict[tuple[int, int], list[int]] = {}
-        for number in (covered.states[State.PARTIAL] & work).numbers():
-            partial.setdefault(covered.counts.get(number, (0, 0)), []).append(number)
-        for (have, want), numbers in sorted(partial.items()):
-            reasons[f"partial {have}/{want}"] = DateSet.from_numbers(numbers)
-        invalid = covered.states[State.INVALID] & work
-        for rule, dates in sorted(covered.findings.broken.items()):
-            if dates & invalid:
-                reasons[f"invalid: {rule}"] = dates & invalid
-                invalid -= dates
-        return reasons
+    def _add_reasons(self, verdict: _Verdict, reasons: Mapping[str, DateSet]) -> None:
+        """Takes those reasons of the kinds asked for, each date under its first."""
+        for reason, dates in reasons.items():
+            fresh = dates - verdict.planned
+            if fresh and (not self.request.reasons or kind_of(reason) in self.request.reasons):
+                verdict.reasons[reason] = fresh
+                verdict.planned |= fresh
 
     def _block(self, name: str, verdict: _Verdict) -> None:
         """Takes out what cannot run, until nothing more falls: its own earlier dates may fall with it."""
         self.verdicts[name] = verdict
+        work, own = verdict.planned, any(name in edge.upstreams for edge in self.pipeline.edges_into[name])
         while True:
-            before = verdict.planned
+            before = (verdict.pending, dict(verdict.blocked))
             for edge in self.pipeline.edges_into[name]:
-                self._judge_edge(edge, verdict)
-            for upstream in self._key_sources(name):
-                self._judge_keys(upstream, verdict)
-            verdict.planned = before - verdict.blocked_dates - verdict.pending
-            if verdict.planned == before or not any(name in edge.upstreams for edge in self.pipeline.edges_into[name]):
+                self._judge_edge(edge, work, verdict)
+            for upstream in key_sources(self.pipeline, name):
+                self._judge_keys(upstream, work, verdict)
+            verdict.pending -= verdict.blocked_dates
+            verdict.planned = work - verdict.blocked_dates - verdict.pending
+            if not own or before == (verdict.pending, verdict.blocked):
                 break
         verdict.reasons = {why: d & verdict.planned for why, d in verdict.reasons.items() if d & verdict.planned}
         verdict.degraded &= verdict.planned
         verdict.unsettled &= verdict.planned
 
-    def _judge_edge(self, edge: Edge, verdict: _Verdict) -> None:
+    def _judge_edge(self, edge: Edge, work: DateSet, verdict: _Verdict) -> None:
         if edge.kind is EdgeKind.READS:
             return
         ups = [self.coverage.processors[name] for name in edge.upstreams]
         expected = union(up.expected for up in ups)
         good = union(self._will_be_good(name) for name in edge.upstreams)
         window = window_map(self.pipeline, edge, self.coverage.calendars)
-        judged = need_met(verdict.planned, window, edge.share, expected=expected, good=good)
+        judged = need_met(work, window, edge.share, expected=expected, good=good)
         verdict.degraded |= judged.degraded | (judged.unmet if edge.kind is EdgeKind.SOFT else DateSet())
         if edge.kind is EdgeKind.SOFT or not judged.unmet:
             return
@@ -179,11 +207,11 @@ class _Planner:
         verdict.pending |= hopeful
         self._blame(edge, judged.unmet - hopeful, expected - good - pending, verdict)
 
-    def _judge_keys(self, upstream: str, verdict: _Verdict) -> None:
+    def _judge_keys(self, upstream: str, work: DateSet, verdict: _Verdict) -> None:
         """Without a row of the processor whose keys it must hold, a date can never be complete."""
         held = self.coverage.processors[upstream].facts.rows
         there = DateSet.from_numbers(list(held)) | self.verdicts[upstream].planned
-        lacking = verdict.planned - there
+        lacking = work - there
         pending = lacking & self._will_pend(upstream)
         verdict.pending |= pending
         edge = Edge(upstreams=(upstream,), downstream="", window=SAME_DATE, kind=EdgeKind.HARD, share=1.0)
@@ -239,19 +267,13 @@ class _Planner:
         return self.coverage.processors[name].good | self.verdicts[name].planned
 
     def _will_pend(self, name: str) -> DateSet:
-        return self.coverage.processors[name].states[State.PENDING] | self.verdicts[name].pending
-
-    def _key_sources(self, name: str) -> list[str]:
-        return [
-            expectation.processor
-            for expectation in self.pipeline.processors[name].expectations
-            if isinstance(expectation, KeysOf) and isinstance(expectation.window, SameDate)
-        ]
+        verdict = self.verdicts[name]
+        return self.coverage.processors[name].states[State.PENDING] | (verdict.pending - verdict.blocked_dates)
 
     def plan(self) -> Plan:
         stages = []
-        for layer in self.layers:
-            planned = [
+        for layer in self.pipeline.layers:
+            planned = tuple(
                 PlannedProcessor(
                     name=processor.name,
                     reasons=verdict.reasons,
@@ -260,20 +282,53 @@ class _Planner:
                 )
                 for processor in self.pipeline.within(layer.name)
                 if (verdict := self.verdicts[processor.name]).planned
-            ]
-            if planned or layer.gates:
-                gates = tuple(gate.name for gate in layer.gates)
-                stages.append(Stage(layer=layer.name, processors=tuple(planned), gates=gates))
+            )
+            gates = tuple(gate.name for gate in gates_judged(self.pipeline, layer, self.selected))
+            if planned or gates:
+                stages.append(Stage(layer=layer.name, processors=planned, gates=gates))
+        planned_dates = {name: verdict.planned for name, verdict in self.verdicts.items() if verdict.planned}
+        closures = self._closures(planned_dates)
+        for closure in closures:
+            for name, dates in closure.withheld.items():
+                planned_dates[name] = planned_dates[name] - dates
         asked, not_planned = self._not_planned()
         return Plan(
             request=self.request,
-            graph=graph_fingerprint(self.pipeline),
+            graph=graph_fingerprint(
+                self.pipeline, {n: covered.findings.waived for n, covered in self.coverage.processors.items()}
+            ),
             stages=tuple(stages),
             blocked=self._blocked(),
             not_planned=not_planned,
             asked=asked,
-            forecast=tuple(self._forecasts()),
+            stale=self._stale(),
+            closures=closures,
+            forecast=forecasts(
+                self.pipeline, self.coverage, self.selected | planned_dates.keys(), planned_dates, self.asked | self.later
+            ),
         )
+
+    def _closures(self, planned: Mapping[str, DateSet]) -> tuple[Closure, ...]:
+        """The gates that will close although all of the plan succeeds, and what of it they will withhold."""
+        found = []
+        for layer in self.pipeline.layers:
+            for gate in gates_judged(self.pipeline, layer, self.selected):
+                blocked, hoped = self.verdicts[gate.measure].blocked_dates, planned.get(gate.measure, DateSet())
+                verdict = judge_gate(gate, layer, self.coverage, self.asked, blocked, hoped)
+                if not verdict.passed:
+                    calendars, covered = self.coverage.calendars, self.coverage.processors
+                    held = withheld_by(verdict, self.pipeline, calendars, covered, planned)
+                    found.append(Closure(layer=layer.name, gate=gate.name, dates=verdict.failed, withheld=held))
+        return tuple(found)
+
+    def _stale(self) -> dict[str, DateSet]:
+        """What is stale and not planned, by processor."""
+        found = {
+            name: self.coverage.processors[name].states[State.STALE] & self.asked - self.verdicts[name].planned
+            for name in self.pipeline.processors
+            if self._selected(name)
+        }
+        return {name: dates for name, dates in found.items() if dates}
 
     def _blocked(self) -> tuple[Blocked, ...]:
         return tuple(
@@ -287,51 +342,41 @@ class _Planner:
         )
 
     def _not_planned(self) -> tuple[int, dict[str, DateSet]]:
-        """(dates asked for, dates on which nothing is to do by the reason that the last processor selected gives)."""
+        """(dates asked for, dates on which nothing is to do, by reason).
+
+        A date's reason is told by what measures the last layer asked for, where that was asked for too: a layer is more
+        than its first table.
+        """
         names = [name for name in self.pipeline.processors if self._selected(name)]
+        if not names:
+            return 0, {}
         planned = union(self.verdicts[name].planned for name in names)
-        dated = self.asked
+        dated = self.asked | self.later
         if self.request.dates is None:
             dated &= union(self.coverage.calendars[self.coverage.calendar_of[name]].expected for name in names)
         left = dated - planned
+        measured = self.pipeline.layer(self.pipeline.processors[names[-1]].layer).measured_by
+        teller = measured[0] if measured and measured[0] in names else names[-1]
+        covered, verdict = self.coverage.processors[teller], self.verdicts[teller]
+        found: Mapping[str, DateSet] = {
+            "blocked": verdict.blocked_dates,
+            "pending": covered.states[State.PENDING] | verdict.pending,
+            **covered.why_not_expected(),
+            "unknown": covered.states[State.UNKNOWN],
+            "stale": covered.states[State.STALE],
+            "later, by the limit": covered.of(*TO_DO) & self.later,
+        }
         told: dict[str, DateSet] = {}
-        for name in reversed(names):
-            covered, verdict = self.coverage.processors[name], self.verdicts[name]
-            found: Mapping[str, DateSet] = {
-                "blocked": verdict.blocked_dates,
-                "pending": covered.states[State.PENDING] | verdict.pending,
-                **covered.why_not_expected(),
-                "unknown": covered.states[State.UNKNOWN],
-            }
-            for why, dates in found.items():
-                if dates & left:
-                    told[why] = told.get(why, DateSet()) | (dates & left)
-                    left -= dates
+        for why, dates in found.items():
+            if dates & left:
+                told[why] = dates & left
+                left -= dates
         if left:
             told["complete"] = left
         return len(dated), told
 
-    def _forecasts(self) -> list[Forecast]:
-        found = []
-        for layer in self.layers:
-            if layer.measured_by is None or not self.pipeline.runs_in(layer.name):
-                continue
-            name, key = layer.measured_by
-            found.append(forecast(self.coverage, layer.name, name, key, self.verdicts[name].planned))
-        return found
 
-
-def forecast(coverage: Coverage, layer: str, measure: str, key: str, planned: DateSet) -> Forecast:
-    """How far a layer is, will be when every planned date succeeds, and can be at most."""
-    covered = coverage.processors[measure]
-    span = DateSet.of_span(coverage.span)
-    there = coverage.keys_there(measure, key, span)
-    standing = coverage.keys_there(measure, key, span - planned)
-    return Forecast(
-        layer=layer,
-        key=key,
-        wanted=coverage.keys_wanted(measure, span),
-        now=there,
-        after=standing + coverage.keys_wanted(measure, planned),
-        ceiling=coverage.keys_wanted(measure, covered.expected & span),
-    )
+def gates_judged(pipeline: Pipeline, layer: Layer, selected: Collection[str]) -> list[Gate]:
+    """The gates after a layer that matter to a selection: those that guard a later layer in it, or measure what is in it."""
+    guards = any(layer.name in pipeline.before[pipeline.processors[name].layer] for name in selected)
+    return [gate for gate in layer.gates if guards or gate.measure in selected]

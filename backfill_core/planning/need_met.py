@@ -29,16 +29,23 @@ def need_met(days: DateSet, window: WindowMap, share: float, *, expected: DateSe
     if isinstance(window.window, SameDate):
         met = days - (expected - there)
         return NeedVerdict(met=met, unmet=days - met, degraded=met - expected)
-    wanted, found = Counter(expected), Counter(there)
+    # Only days whose window holds something that is not there need counting: in most plans, few.
+    touched = days & window.dependents(expected - there)
+    if not touched:
+        return NeedVerdict(met=days, unmet=DateSet(), degraded=DateSet())
+    numbers = touched.numbers()
+    bounds = window.bounds(numbers)
+    # Windows never fall: nothing before the first one or after the last is counted, which tells where one date is judged.
+    reach = DateSet.between(bounds[0][0], bounds[-1][1])
+    wanted, found = Counter(expected & reach), Counter(there & reach)
     met_days, degraded = [], []
-    numbers = days.numbers()
-    for day, (first, last) in zip(numbers, window.bounds(numbers), strict=True):
+    for day, (first, last) in zip(numbers, bounds, strict=True):
         want, have = wanted.between(first, last), found.between(first, last)
         if reaches(have, want, share):
             met_days.append(day)
             if have < want:
                 degraded.append(day)
-    met = DateSet.from_numbers(met_days)
+    met = DateSet.from_numbers(met_days) | (days - touched)
     return NeedVerdict(met=met, unmet=days - met, degraded=DateSet.from_numbers(degraded))
 
 

@@ -67,8 +67,10 @@ class WindowMap:
     def _after_calendar_dates(self, changed: DateSet, count: int) -> DateSet:
         dates = self.upstream.expected.numbers()
         parts = []
-        for day in (changed & self.upstream.expected).numbers():
-            place = bisect_left(dates, day) + count
+        for day in changed.numbers():
+            if not dates or day < dates[0]:
+                continue
+            place = bisect_right(dates, day) + count - 1
             last = dates[place] if place < len(dates) else self._end() + _LONGEST
             parts.append(DateSet.between(day + 1, last))
         return union(parts)

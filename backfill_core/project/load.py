@@ -11,10 +11,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from backfill_core.errors import InvalidProject, Problem
-from backfill_core.graph import Declared
-from backfill_core.model.calendar import EveryDay, Schedule, Weekly
+from backfill_core.errors import InvalidProject, Problem, did_you_mean
+from backfill_core.graph import Declared, Pipeline
+from backfill_core.model.calendar import EveryDay, Monthly, Schedule, Weekly
+from backfill_core.model.expectations import Offending
 from backfill_core.model.processor import Layer, Processor
+from backfill_core.model.runs import Sql
+from backfill_core.queries.asking import sql_path
 
 #: Folders of a project whose files are loaded.
 FOLDERS = ("layers", "plugins")
@@ -22,7 +25,7 @@ FOLDERS = ("layers", "plugins")
 PACKAGE = "_backfill_project"
 #: Group of entry points by which installed distributions give modules.
 ENTRY_POINTS = "backfill.plugins"
-_KINDS = (Layer, Processor, EveryDay, Weekly, Schedule)
+_KINDS = (Layer, Processor, EveryDay, Weekly, Monthly, Schedule)
 
 
 def load_project(root: Path) -> tuple[list[Declared], list[str]]:
@@ -46,10 +49,36 @@ def load_project(root: Path) -> tuple[list[Declared], list[str]]:
     found += _installed(problems, seen)
     if problems:
         raise InvalidProject(problems)
-    if not found:
-        problem = Problem("", f"no layers or processors in {root}: write layers/*.py and plugins/*.py")
-        raise InvalidProject([problem])
+    for kind, folder in ((Layer, "layers"), (Processor, "plugins")):
+        if not any(isinstance(declared.value, kind) for declared in found):
+            problem = f"{folder}/*.py declare no {kind.__name__.lower()}: write one in {root / folder}"
+            raise InvalidProject([Problem("", problem)])
     return _with_lines(found, root), warnings
+
+
+def check_sql_files(root: Path, pipeline: Pipeline) -> None:
+    """Raises InvalidProject for every SQL file that is not there or names what its processor neither reads nor writes."""
+    problems = []
+    for name, processor in pipeline.processors.items():
+        known = {name, *(up for edge in pipeline.edges_into[name] for up in edge.upstreams)}
+        spec = processor.spec_for(pipeline.runtime)
+        files = [spec.file] if isinstance(spec, Sql) else []
+        for file in [*files, *(rule.sql for rule in processor.rules if isinstance(rule, Offending))]:
+            path, where = sql_path(pipeline, name, file), pipeline.declared[name].where
+            try:
+                text = (root / path).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+                problems.append(Problem(where, f'processor "{name}" names {path}: {reason}'))
+                continue
+            for found in _BRACES.finditer(text):
+                if found.group(1) not in known:
+                    line = text.count("\n", 0, found.start()) + 1
+                    hint = did_you_mean(found.group(1), known)
+                    what = f'{{{found.group(1)}}} is nothing that processor "{name}" needs or writes.{hint}'
+                    problems.append(Problem(f"{path}:{line}", what))
+    if problems:
+        raise InvalidProject(problems)
 
 
 def _forget() -> None:
@@ -76,7 +105,7 @@ def _load(path: Path, name: str, file: str, problems: list[Problem]) -> types.Mo
     except SyntaxError as error:
         problems.append(Problem(f"{file}:{error.lineno}", f"syntax error: {error.msg}"))
         return None
-    except Exception as error:  # whatever an author's file raises is told with its line, beside the other broken files
+    except (Exception, SystemExit) as error:  # whatever an author's file raises is told with its line, beside the others
         line = _line_in(error, path)
         problems.append(Problem(f"{file}:{line}" if line else file, f"{type(error).__name__}: {error}"))
         return None
@@ -138,11 +167,15 @@ def _with_lines(found: list[Declared], root: Path) -> list[Declared]:
 
 
 def _named_lines(text: str) -> dict[str, int]:
+    """The line of each declared name; of a name that a function of the author's declares, where it is first quoted."""
     found: dict[str, int] = {}
-    for call in _CALL.finditer(text):
-        found.setdefault(call.group(1), text.count("\n", 0, call.start()) + 1)
+    for pattern in (_CALL, _QUOTED):
+        for call in pattern.finditer(text):
+            found.setdefault(call.group(1), text.count("\n", 0, call.start()) + 1)
     return found
 
 
 #: A declaration with its name in quotes. Good enough to tell a line; reading the syntax of every file would cost each command.
 _CALL = re.compile(rf"\b(?:{'|'.join(kind.__name__ for kind in _KINDS)})\(\s*[\"']([^\"']+)[\"']")
+_BRACES = re.compile(r"\{(\w+)\}")
+_QUOTED = re.compile(r"[\"'](\w+)[\"']")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,30 +14,42 @@ from backfill_core.adapters.landing_files import LandingFiles
 from backfill_core.adapters.sqlite_journal import SqliteJournal, lease_words
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
-from backfill_core.dates import Span
+from backfill_core.dates import ONE_DAY, DateSet, Span
 from backfill_core.errors import BadUsage, WarehouseHeld
 from backfill_core.graph import Pipeline
-from backfill_core.model.calendar import CalendarDays
-from backfill_core.observe import closed_span, observe, read_calendars
-from backfill_core.project.load import load_project
+from backfill_core.model.calendar import CalendarDays, Schedule
+from backfill_core.model.reviews import Accepted, Reviews
+from backfill_core.observe import closed_span, observe, read_calendars, season_span
+from backfill_core.ports import Warehouse
+from backfill_core.project.load import check_sql_files, load_project
+from backfill_core.project.reviews import check_range, read_reviews
 from backfill_core.project.settings import Settings, Target, find_root, load_settings
-from backfill_core.queries.sql import Names
+from backfill_core.queries.dialect import Names
+from backfill_core.reports.words import Head
 
 #: Folder of a project in which runs are remembered.
 STATE = ".backfill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A project's root, settings, graph and target."""
+class Asked:
+    """The closed span of a request, why it ends where it does, and the calendars over it."""
+
+    span: Span
+    #: A word for the end where none was typed.
+    ends: str
+    calendars: dict[str, CalendarDays]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A project's root, settings and target, without its graph: enough to read its journal, whatever its files hold."""
 
     root: Path
     settings: Settings
     target_name: str
     target: Target
-    pipeline: Pipeline
-    warnings: tuple[str, ...]
-    #: Folder in which its runs are remembered.
+    #: Folder in which runs are remembered.
     state: Path
 
     @property
@@ -45,13 +57,45 @@ class Session:
         return self.root / self.target.warehouse
 
     @property
-    def landing(self) -> LandingFiles:
-        return LandingFiles(self.root / self.target.landing)
-
-    @property
     def resource(self) -> str:
         """What a run leases: an embedded warehouse is one file with one owner."""
         return str(self.warehouse_path.resolve())
+
+    def head(self, command: str, span: Span, ends: str) -> Head:
+        """What a command's first line says."""
+        return Head(
+            command=command,
+            target=self.target_name,
+            project=self.root.name,
+            span=span,
+            ends=ends,
+            zone=self.settings.timezone,
+        )
+
+    def journal(self, *, read_only: bool) -> SqliteJournal:
+        return SqliteJournal(self.state / "journal.sqlite", SystemClock(), read_only=read_only)
+
+    def durations(self) -> Mapping[str, Sequence[float]]:
+        """Seconds that units took on this target lately, by processor."""
+        journal = self.journal(read_only=True)
+        try:
+            return journal.durations(self.target_name)
+        finally:
+            journal.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(Place):
+    """A project opened on one target, with its graph."""
+
+    pipeline: Pipeline
+    warnings: tuple[str, ...]
+    #: What people waived and accepted, whatever the target and the day.
+    reviews: Reviews
+
+    @property
+    def landing(self) -> LandingFiles:
+        return LandingFiles(self.root / self.target.landing)
 
     @property
     def names(self) -> Names:
@@ -59,9 +103,6 @@ class Session:
 
     def today(self, override: date | None) -> date:
         return override or datetime.now(ZoneInfo(self.settings.timezone)).date()
-
-    def journal(self, *, read_only: bool) -> SqliteJournal:
-        return SqliteJournal(self.state / "journal.sqlite", SystemClock(), read_only=read_only)
 
     @contextmanager
     def warehouse(self, *, read_only: bool) -> Iterator[DuckDBWarehouse]:
@@ -80,34 +121,87 @@ class Session:
         finally:
             warehouse.close()
 
-    def span(self, first: date | None, last: date | None, today: date) -> tuple[Span, dict[str, CalendarDays]]:
-        """The span asked for, closed, and the calendars over it. Raises BadUsage or BeyondHorizon."""
+    def season(self, name: str) -> Span:
+        """The span of a season, as the calendars know it. Raises UnknownSeason."""
+        today = self.today(None)
+        return season_span(name, read_calendars(self.pipeline, self.landing, Span(today, today)))
+
+    def span(
+        self,
+        first: date | None,
+        last: date | None,
+        today: date,
+        *,
+        dates: DateSet | None = None,
+        open_end: bool = False,
+    ) -> Asked:
+        """The span asked for, closed: from ``first`` to ``last``; with dates and no span, theirs.
+
+        With ``open_end`` dates say only where it begins.
+
+        Raises BadUsage or BeyondHorizon.
+        """
+        yesterday = today - ONE_DAY
+        if dates is not None:
+            if not dates & DateSet.of_span(Span(first or dates.first, max(first or dates.first, last or dates.last))):
+                raise BadUsage(message=f"none of the dates ({dates.span}) lies between --from and --to")
+            first, last = first or dates.first, last or (None if open_end else dates.last)
         start = first or self.settings.from_
         if start is None:
             raise BadUsage(message="no first date. Type --from YYYY-MM-DD, or set from in [tool.backfill]")
-        end = last or today
-        if start > end:
-            raise BadUsage(message=f"--from {start} is after --to {end}. Turn them round")
-        calendars = read_calendars(self.pipeline, self.landing, Span(start, end))
-        span = closed_span(start, last, max(start, today - timedelta(days=1)), calendars)
-        return span, calendars if span.last == end else read_calendars(self.pipeline, self.landing, span)
+        if last is None and start > yesterday:
+            raise BadUsage(message=f"--from {start} is after yesterday, {yesterday}. To plan ahead, type --to too")
+        if last is not None and start > last:
+            raise BadUsage(message=f"--from {start} is after --to {last}. Turn them round")
+        calendars = read_calendars(self.pipeline, self.landing, Span(start, last or yesterday))
+        span, ends = closed_span(start, last, yesterday, calendars)
+        return Asked(span=span, ends=ends, calendars=calendars)
 
-    def observe(self, warehouse: DuckDBWarehouse, calendars: dict[str, CalendarDays], span: Span, today: date) -> Coverage:
-        return observe(self.pipeline, warehouse, self.landing, calendars, span=span, today=today)
+    @property
+    def accepted(self) -> tuple[Accepted, ...]:
+        """What was accepted of this target's rows."""
+        return tuple(review for review in self.reviews.accepted if review.target == self.target_name)
+
+    def observe(
+        self,
+        warehouse: Warehouse,
+        calendars: dict[str, CalendarDays],
+        span: Span,
+        today: date,
+        *,
+        waive: bool = True,
+    ) -> Coverage:
+        """What the tables hold, judged with what people decided; ``waive=False`` leaves waivers out. Raises BadReviews."""
+        check_range(self.reviews, self.pipeline, calendars)
+        reviews = Reviews(waivers=self.reviews.waivers if waive else (), accepted=self.accepted)
+        return observe(self.pipeline, warehouse, self.landing, calendars, span=span, today=today, reviews=reviews)
 
 
-def open_project(folder: Path, target: str | None) -> Session:
-    """Loads the project that ``folder`` is in, for one target."""
+def open_place(folder: Path, target: str | None) -> Place:
+    """Loads the settings of the project that ``folder`` is in, for one target."""
     root = find_root(folder.resolve())
     settings = load_settings(root)
     name, chosen = settings.the_target(target, root / "pyproject.toml")
-    found, warnings = load_project(root)
+    return Place(root=root, settings=settings, target_name=name, target=chosen, state=root / STATE)
+
+
+def open_project(folder: Path, target: str | None) -> Session:
+    """Loads the project that ``folder`` is in, settings and files, for one target."""
+    place = open_place(folder, target)
+    found, warnings = load_project(place.root)
+    if not (place.root / place.target.landing).is_dir() and any(isinstance(d.value, Schedule) for d in found):
+        warnings.append(f"landing folder {place.root / place.target.landing} is not there")
+    if not place.warehouse_path.exists():
+        warnings.append(f"warehouse {place.target.warehouse} is not there yet; the first run makes it")
+    pipeline = Pipeline.build(found, place.target.runtime)
+    check_sql_files(place.root, pipeline)
     return Session(
-        root=root,
-        settings=settings,
-        target_name=name,
-        target=chosen,
-        pipeline=Pipeline.build(found, chosen.runtime),
+        root=place.root,
+        settings=place.settings,
+        target_name=place.target_name,
+        target=place.target,
+        state=place.state,
+        pipeline=pipeline,
         warnings=tuple(warnings),
-        state=root / STATE,
+        reviews=read_reviews(place.root, pipeline),
     )

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from backfill_core.coverage import Coverage, ProcessorCoverage, State
 from backfill_core.dates import DateSet
 from backfill_core.graph import Pipeline
 from backfill_core.plan import Forecast
-from backfill_core.planning.make_plan import forecast
+from backfill_core.planning.forecast import forecast
 
 SCHEMA = "backfill.coverage/1"
 
 
-def coverage_json(pipeline: Pipeline, coverage: Coverage) -> dict[str, Any]:
-    """What every layer and processor that can be run holds over the coverage's span."""
+def coverage_json(pipeline: Pipeline, coverage: Coverage, groups: Mapping[str, DateSet] | None = None) -> dict[str, Any]:
+    """What every layer and processor holds over the coverage's span, and each layer's measure in each group of dates."""
     return {
         "schema": SCHEMA,
         "span": [str(coverage.span.first), str(coverage.span.last)],
-        "layers": [measure.to_json() for measure in measures(pipeline, coverage)],
+        "layers": [_measure_json(pipeline, measure) for measure in measures(pipeline, coverage)],
         "processors": [
-            processor_json(coverage.processors[name], DateSet.of_span(coverage.span)) | {"layer": processor.layer}
+            processor_json(coverage.processors[name], DateSet.of_span(coverage.span))
+            | {"layer": processor.layer, "runs": pipeline.runs(name)}
             for name, processor in pipeline.processors.items()
+        ],
+        "groups": [
+            {
+                "title": title,
+                "dates": dates.to_json(),
+                "layers": [_measure_json(pipeline, measure) for measure in measures(pipeline, coverage, dates)],
+            }
+            for title, dates in (groups or {}).items()
         ],
     }
 
 
-def measures(pipeline: Pipeline, coverage: Coverage) -> list[Forecast]:
-    """How far each measured layer is, with nothing planned."""
+def _measure_json(pipeline: Pipeline, measure: Forecast) -> dict[str, Any]:
+    return measure.to_json() | {"short": pipeline.layer(measure.layer).short}
+
+
+def measures(pipeline: Pipeline, coverage: Coverage, dates: DateSet | None = None) -> list[Forecast]:
+    """How far each measured layer is, with nothing planned; over the span, or over those dates of it."""
+    span = DateSet.of_span(coverage.span) if dates is None else dates
     return [
-        forecast(coverage, layer.name, *layer.measured_by, DateSet())
+        forecast(coverage, layer, DateSet(), span)
         for layer in pipeline.layers
         if layer.measured_by and pipeline.runs_in(layer.name)
     ]

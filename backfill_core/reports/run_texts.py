@@ -1,4 +1,4 @@
-"""A run's status, its closing words and its completion report."""
+"""A run's status and its closing words, 80 columns wide."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 from backfill_core.dates import DateSet
 from backfill_core.events import Word
-from backfill_core.graph import Pipeline
-from backfill_core.reports.texts import run_lines
-from backfill_core.reports.words import dates_words, number, percent
+from backfill_core.reports.gate_texts import verdict_line
+from backfill_core.reports.plan_texts import blocked_lines
+from backfill_core.reports.remaining import remaining
+from backfill_core.reports.words import dates_words, key_words, number, percent, plural, wrapped
 from backfill_core.run_state import RunState
 
-REPORT_SCHEMA = "backfill.report/1"
+_NAME = 30
 
 
 def pace_words(state: RunState) -> str:
@@ -25,10 +26,10 @@ def pace_words(state: RunState) -> str:
     if seconds <= 0:
         return "rate not known yet"
     rate = done / seconds
-    return f"{60 * rate:,.0f} a minute, {_duration(state.left / rate)} to go"
+    return f"{60 * rate:,.0f} a minute, {duration_words(state.left / rate)} to go"
 
 
-def _duration(seconds: float) -> str:
+def duration_words(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -36,17 +37,30 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def status_lines(state: RunState, pipeline: Pipeline, now: datetime, *, alive: bool) -> list[str]:
+def run_word(state: RunState, *, alive: bool) -> str:
+    """Whether a run goes on, in a word."""
+    if state.ended:
+        return "ENDED"
+    return ("DRAINING" if state.draining else "RUNNING") if alive else "DIED"
+
+
+def status_lines(state: RunState, now: datetime, *, alive: bool) -> list[str]:
     """Where a run stands."""
     assert state.started is not None and state.plan is not None
     end = state.ended.at if state.ended else now
-    word = "ENDED" if state.ended else ("DRAINING" if state.draining else "RUNNING") if alive else "DIED"
-    took = _duration((end - state.started.at).total_seconds())
-    heard = f"  heard of {_duration((now - state.last_at).total_seconds())} ago" if state.last_at and not state.ended else ""
+    if not state.ended and not alive:
+        end = state.last_at or now
+    took = duration_words((end - state.started.at).total_seconds())
+    heard = ""
+    if state.last_at and not state.ended:
+        heard = f"  {'alive' if alive else 'last heard of'} {duration_words((now - state.last_at).total_seconds())} ago"
+    plan, who = state.plan, f"pid {state.started.pid}  {state.plan.request.target}"
     lines = [
-        f"run {state.name}  {word} {took}  pid {state.started.pid}  {state.started.target}  plan {state.plan.hash[:8]}{heard}",
-        f"span {state.plan.request.span}  through {state.plan.request.through}",
-        *run_lines(state, pipeline),
+        f"run {state.name}  {run_word(state, alive=alive)} {took}  {who}  plan {plan.hash[:8]}{heard}",
+        f"span {plan.request.span}  through {plan.request.through}",
+        *_table(state),
+        *_lost_lines(state),
+        *map(verdict_line, state.verdicts),
     ]
     if state.ended:
         lines.append(f"exit {state.ended.exit_code}: {state.ended.exit_reason}")
@@ -56,127 +70,80 @@ def status_lines(state: RunState, pipeline: Pipeline, now: datetime, *, alive: b
         lines.append(f"in flight {flying}   to go {state.left}   {pace_words(state)} (verified work only)")
         lines.append(f"next: backfill status {state.name}")
     else:
-        lines.append(f"it did not end by itself; {state.left} units had no final word")
-        lines.append("next: backfill execute")
-    return lines
+        lines.append(f"it was killed; {plural(state.left, 'unit')} had no final word, and are looked at again by the next run")
+        lines.append(f"next: {state.started.command}")
+    return wrapped(lines)
 
 
-def closing_lines(state: RunState, pipeline: Pipeline) -> list[str]:
-    """What a run came to."""
+def closing_lines(state: RunState, again: str, plan: str) -> list[str]:
+    """What a run came to. ``again`` goes on with the same request, ``plan`` shows what is left of it."""
     assert state.ended is not None and state.plan is not None
-    lines = [f"run {state.name} ended", *run_lines(state, pipeline), *_coverage_change(state, pipeline)]
-    lines += _gaps(state)
-    queries = state.ended.queries
-    lines.append("queries: " + ", ".join(f"{count} {what}" for what, count in queries.items()))
+    lines = [f"run {state.name} ended", *_table(state)]
+    if state.plan.blocked:
+        lines += ["blocked when planned:", *blocked_lines(state.plan.blocked)]
+    lines += [*coverage_change(state), *remaining_lines(state)]
+    lines.append("queries: " + ", ".join(f"{count} {what}" for what, count in state.ended.queries.items()))
     lines.append(f"exit {state.ended.exit_code}: {state.ended.exit_reason}")
-    lines.append(f"next: backfill report {state.name}" if state.ended.exit_code == 0 else "next: backfill plan")
+    if state.ended.exit_code == 0:
+        lines.append(f"next: backfill report {state.name}")
+    else:
+        lines.append(f"next: {again if state.left else plan}")
+    return wrapped(lines)
+
+
+def _table(state: RunState) -> list[str]:
+    """A run by processor: where its units ended; blocked ones with those that were blocked when it was planned."""
+    assert state.plan is not None
+    lines = [f"{'':{_NAME}}{'DONE':>6}{'UNITS':>7}{'FAILED':>7}{'BLOCKED':>8}{'WITHHELD':>9}{'SKIPPED':>8}"]
+    before, planned = state.plan.blocked_dates(), state.plan.planned()
+    names = [name for name in state.started.chosen if name in planned or name in before] if state.started else []
+    for name in names or planned:
+        words = {word: len(state.dates(word, name)) for word in Word}
+        units = planned[name].dates if name in planned else DateSet()
+        blocked = words[Word.BLOCKED] + len(before.get(name, DateSet()))
+        failed = words[Word.FAILED] + words[Word.DECLINED]
+        lines.append(
+            f"{name:{_NAME}}{words[Word.DONE]:>6}{len(units):>7}{failed:>7}{blocked:>8}"
+            f"{words[Word.WITHHELD]:>9}{words[Word.SKIPPED]:>8}"
+        )
     return lines
 
 
-def _coverage_change(state: RunState, pipeline: Pipeline) -> list[str]:
+def _lost_lines(state: RunState) -> list[str]:
+    """Why units were lost: those of a processor that ended the same way for the same reason together."""
+    lost: dict[tuple[str, Word, str], DateSet] = {}
+    for ending in state.endings:
+        if ending.word not in (Word.DONE, Word.SKIPPED):
+            group = (ending.processor, ending.word, ending.why)
+            lost[group] = lost.get(group, DateSet()) | ending.dates
+    return [f"{word}: {name} {dates_words(dates)}: {why}" for (name, word, why), dates in lost.items()]
+
+
+def coverage_change(state: RunState) -> list[str]:
+    """Each layer's measure before and after."""
     assert state.started is not None and state.ended is not None
     after = {layer["layer"]: layer for layer in _layers(state.ended.after)}
     lines = []
     for was in _layers(state.started.before):
         now = after.get(was["layer"])
         if now:
-            short = pipeline.layer(was["layer"]).short
             lines.append(
-                f"{short} {was['key']} {number(was['now'])} ({percent(was['now'], was['wanted'])}) -> "
+                f"{was['short']} {key_words(was['key'])} {number(was['now'])} ({percent(was['now'], was['wanted'])}) -> "
                 f"{number(now['now'])} ({percent(now['now'], now['wanted'])}) of {number(was['wanted'])}, "
                 f"ceiling {number(now['ceiling'])} ({percent(now['ceiling'], now['wanted'])})"
             )
     return lines
 
 
-def remaining(after: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """What is still not complete after a run: processor -> state -> dates as in JSON."""
-    return {
-        processor["name"]: found
-        for processor in after.get("processors", ())
-        if (
-            found := {
-                state: list(processor["states"][state])
-                for state in ("missing", "partial", "invalid", "stale")
-                if processor["states"][state]
-            }
-        )
-    }
-
-
-def _gaps(state: RunState) -> list[str]:
+def remaining_lines(state: RunState) -> list[str]:
+    """What is still not complete, and why."""
     assert state.ended is not None
-    gaps = remaining(state.ended.after)
+    if not state.ended.after:
+        return ["remaining: not looked at"]
+    gaps = remaining(state)
     if not gaps:
         return ["remaining: nothing"]
-    lines = ["remaining:"]
-    for name, states in gaps.items():
-        for word, ranges in states.items():
-            dates = DateSet.from_json(ranges)
-            lines.append(f"  {name}: {len(dates)} {word}: {dates_words(dates, most=2)}")
-    return lines
-
-
-def report_json(state: RunState) -> dict[str, Any]:
-    """The completion report as data."""
-    assert state.started is not None and state.plan is not None
-    return {
-        "schema": REPORT_SCHEMA,
-        "run": state.name,
-        "command": state.started.command,
-        "target": state.started.target,
-        "plan": state.plan.hash,
-        "span": [str(state.plan.request.span.first), str(state.plan.request.span.last)],
-        "through": state.plan.request.through,
-        "started": state.started.at.isoformat(),
-        "ended": state.ended.at.isoformat() if state.ended else None,
-        "exit_code": state.ended.exit_code if state.ended else None,
-        "exit_reason": state.ended.exit_reason if state.ended else "not ended",
-        "processors": [
-            {
-                "name": name,
-                "units": len(planned.dates),
-                "degraded": state.degraded.get(name, DateSet()).to_json(),
-                "words": {str(word): state.dates(word, name).to_json() for word in Word},
-            }
-            for name, planned in state.plan.planned().items()
-        ],
-        "endings": [
-            {"processor": e.processor, "word": str(e.word), "why": e.why, "dates": e.dates.to_json()} for e in state.endings
-        ],
-        "blocked": [blocked.to_json() for blocked in state.plan.blocked],
-        "gates": [verdict.to_json() for verdict in state.verdicts],
-        "before": dict(state.started.before),
-        "after": dict(state.ended.after) if state.ended else {},
-        "remaining": remaining(state.ended.after) if state.ended else {},
-    }
-
-
-def report_markdown(state: RunState, pipeline: Pipeline) -> str:
-    """The completion report as a page."""
-    assert state.started is not None and state.plan is not None
-    ended = state.ended
-    parts = [
-        f"# Run {state.name}",
-        "",
-        f"- command: `{state.started.command}`",
-        f"- target {state.started.target}, span {state.plan.request.span}, through {state.plan.request.through}",
-        f"- started {state.started.at:%Y-%m-%d %H:%M:%S} UTC" + (f", ended {ended.at:%H:%M:%S} UTC" if ended else ", not ended"),
-        f"- exit {ended.exit_code}: {ended.exit_reason}" if ended else "- under way",
-        "",
-        "## Units",
-        "",
-        "| Processor | Planned | Done | Failed | Blocked | Withheld | Skipped |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for name, planned in state.plan.planned().items():
-        counts = [len(state.dates(word, name)) for word in (Word.DONE, Word.FAILED, Word.BLOCKED, Word.WITHHELD, Word.SKIPPED)]
-        parts.append(f"| {name} | {len(planned.dates)} | " + " | ".join(map(str, counts)) + " |")
-    parts += ["", "## Details", "", "```", *run_lines(state, pipeline), "```"]
-    if ended and ended.after:
-        parts += ["", "## Coverage, before -> after", "", *(f"- {line}" for line in _coverage_change(state, pipeline))]
-        parts += ["", "## What remains", "", "```", *_gaps(state), "```"]
-    return "\n".join([*parts, "", "next: `backfill plan`", ""])
+    return ["remaining:", *(f"  {gap.processor} {dates_words(gap.dates, most=2)}: {gap.state}: {gap.why}" for gap in gaps)]
 
 
 def _layers(coverage: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,9 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from backfill_core.dates import DateSet
+from backfill_core.dates import DateSet, Span
+
+#: Columns that a line of text may take.
+WIDTH = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What the first line of every output names."""
+
+    command: str
+    target: str
+    project: str
+    span: Span
+    #: Why the span ends there, where nobody typed its end.
+    ends: str
+    zone: str
+
+    def line(self) -> str:
+        ends = f" ({self.ends})" if self.ends else ""
+        return f"{self.command}  {self.target}  {self.project}  {self.span}{ends} {self.zone}"
+
+
+def wrapped(lines: Iterable[str]) -> list[str]:
+    """The lines, each too long one broken between words and gone on with further in."""
+    shown: list[str] = []
+    for line in lines:
+        inner = " " * (len(line) - len(line.lstrip()) + 2)
+        if len(line) <= WIDTH or line.startswith("next: "):  # a command is copied whole
+            shown.append(line)
+        else:
+            shown += textwrap.wrap(
+                line,
+                WIDTH,
+                subsequent_indent=inner,
+                break_long_words=False,
+                break_on_hyphens=False,
+                drop_whitespace=True,
+                replace_whitespace=False,
+            )
+    return shown
+
+
+def key_words(column: str) -> str:
+    """What a key counts, as people say it: ``games`` for ``game_id``; a column of another name as it is."""
+    return column.removesuffix("_id") + "s" if column.endswith("_id") else column
 
 
 def number(count: int) -> str:
@@ -36,15 +83,11 @@ def dates_words(dates: DateSet, calendar: DateSet = DateSet(), *, most: int = 3)
 
 
 def reasons_words(reasons: Mapping[str, DateSet], degraded: DateSet) -> str:
-    """``41 missing, 1 partial 2/16, 3 run degraded``; many kinds of partial are told together."""
+    """``41 missing, 1 partial 2/16 (3 run degraded)``; many kinds of partial are told together."""
     partial = [reason for reason in reasons if reason.startswith("partial ")]
-    parts = [
-        f"{len(dates)} {reason.removeprefix('partial ')}"
-        for reason, dates in reasons.items()
-        if reason not in partial or len(partial) <= 2
-    ]
+    parts = [f"{number(len(dates))} {reason}" for reason, dates in reasons.items() if reason not in partial or len(partial) <= 2]
     if len(partial) > 2:
         parts.append(f"{sum(len(reasons[reason]) for reason in partial)} partial")
     if degraded:
-        parts.append(f"{len(degraded)} run degraded")
+        return f"{', '.join(parts)} ({number(len(degraded))} run degraded)"
     return ", ".join(parts)

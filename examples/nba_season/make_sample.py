@@ -16,8 +16,10 @@ from pathlib import Path
 from backfill_core.dates import DateSet
 from backfill_core.execute import Drain
 from backfill_core.planning.make_plan import make_plan
+from backfill_core.planning.selection import Words
+from backfill_core.project.carry_out import carry_out
+from backfill_core.project.look import Asking, look
 from backfill_core.project.session import Session, open_project
-from backfill_core.project.work import carry_out, look, request_for
 from landing import write_landing
 
 HERE = Path(__file__).parent
@@ -59,6 +61,8 @@ WOUNDS = (
 def make_sample(project: Path, seed: int) -> None:
     """Writes the landing files and the warehouse of the project's local target, in the place of those that are there."""
     session = open_project(project, "local")
+    with session.warehouse(read_only=True):
+        pass  # refuses where a run, or another process, holds the file that would be taken away
     shutil.rmtree(session.landing.root, ignore_errors=True)
     for path in session.warehouse_path.parent.glob(session.warehouse_path.name + "*"):
         path.unlink()
@@ -75,11 +79,11 @@ def make_sample(project: Path, seed: int) -> None:
 def fill(session: Session, through: str, dates: DateSet | None) -> None:
     """Runs the project's processors up to a layer, on all dates or some."""
     with session.warehouse(read_only=False) as warehouse:
-        coverage = look(session, warehouse, first=FIRST, last=LAST, today=LAST)
-        request = request_for(session, coverage, today=LAST, through=through, dates=dates)
-        plan = make_plan(session.pipeline, coverage, request)
+        asking = Asking(first=FIRST, last=LAST, today=LAST, words=Words(through=through), dates=dates)
+        looked = look(session, warehouse, asking)
+        plan = make_plan(session.pipeline, looked.coverage, looked.request)
         state = carry_out(
-            session, warehouse, plan, coverage, command="make sample", concurrency=2, drain=Drain(), allow_blocked=True
+            session, warehouse, plan, looked.coverage, command="make sample", concurrency=2, drain=Drain(), allow_blocked=True
         )
     if state.ended is None or state.ended.exit_code:
         sys.exit(f"the sample could not be filled through {through}: {state.ended and state.ended.exit_reason}")
@@ -87,8 +91,7 @@ def fill(session: Session, through: str, dates: DateSet | None) -> None:
 
 def l4_dates(session: Session) -> DateSet:
     """The dates that L4 holds: those with the fewest games, with some exchanged until the number of games is right."""
-    _, calendars = session.span(FIRST, LAST, LAST)
-    days = calendars["nba"]
+    days = session.span(FIRST, LAST, LAST).calendars["nba"]
     open_days = days.expected - days.warming_up(14) - DateSet.of(NO_FILES)
     games = {number: len(days.keys[number]) for number in open_days.numbers()}
     until = DateSet.of(L4_UNTIL).numbers()[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,8 +151,15 @@ def test_a_plan_file_is_carried_out_refused_or_drifts(project: Path) -> None:
         (["plan", "--dates-file", "pyproject.toml"], "cannot read dates from pyproject.toml"),
         (["plan", "--target", "gcp"], 'no target "gcp"'),
         (["execute", "--plan", "pyproject.toml"], "it is no JSON"),
-        (["status"], "Nothing was executed yet"),
+        (["status"], "no run yet"),
         (["plam"], 'Did you mean "plan"?'),
+        (["plan", "--form", "json"], "--format"),
+        (["plan", "--layer", "L2", "--through", "L1"], "they leave no processor"),
+        (["plan", "--season", "2023-24"], 'no season "2023-24"'),
+        (["plan", "--season", "2023-24", "--from", "2024-05-01"], "Take --from"),
+        (["plan", "--dates", "2024-05-03", "--from", "2024-05-08"], "none of the dates"),
+        (["plan", "--today", "2024-05-01"], "is after yesterday, 2024-04-30"),
+        (["execute", "--plan", "plan.json", "--layer", "L1"], "Take away: --layer L1"),
     ],
 )
 def test_wrong_input_is_told_in_a_line_and_changes_nothing(project: Path, words: list[str], told: str) -> None:
@@ -189,6 +198,120 @@ def test_a_table_without_its_column(project: Path) -> None:
     assert 'Did you mean "dai"?' in came.stderr
 
 
+def test_sql_files_are_checked_before_anything_is_planned(project: Path) -> None:
+    sql = project / "plugins" / "sums.sql"
+    sql.write_text(SQL.replace("{orders}", "{order}"), encoding="utf-8")
+    came = backfill(project, "plan", *SPAN)
+    assert (came.returncode, came.stderr) == (
+        2,
+        'error: plugins/sums.sql:1: {order} is nothing that processor "sums" needs or writes. Did you mean "orders"?\n',
+    )
+    sql.unlink()
+    assert 'plugins/all.py:13: processor "sums" names plugins/sums.sql: No such file' in backfill(project, "plan").stderr
+
+
+def test_sql_that_nobody_can_run_is_told_before_anything_runs(project: Path) -> None:
+    (project / "plugins" / "sums.sql").write_text("SELECT day, FROM {orders}\nWHERE (day", encoding="utf-8")
+    came = execute(project)
+    assert came.returncode == 2
+    assert "plugins/sums.sql is no GoogleSQL that can be run here: line 2:" in came.stderr
+    assert "Token" not in came.stderr
+    assert not (project / ".backfill").exists()
+
+
+def test_a_plugin_that_leaves_is_told_with_its_line(project: Path) -> None:
+    (project / "plugins" / "leaves.py").write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
+    came = backfill(project, "plan", *SPAN)
+    assert (came.returncode, "plugins/leaves.py:2: SystemExit: 3" in came.stderr) == (2, True)
+
+
+def test_what_to_type_next_repeats_what_was_typed(project: Path) -> None:
+    shown = backfill(project, "plan", *SPAN, "--layer", "L1", "--dates", "2024-05-02,2024-05-04..2024-05-05").stdout
+    again = f"backfill execute {' '.join(SPAN)} --layer L1 --dates 2024-05-02,2024-05-04..2024-05-05"
+    assert shown.splitlines()[-1] == f"next: {again}"
+    assert "through raw" in shown
+    assert "asked for 3 dates" not in shown, "all of them are to do"
+
+
+def test_a_selection_takes_what_it_names_and_its_neighbours(project: Path) -> None:
+    def names(*words: str) -> list[str]:
+        plan = answer(project, "plan", *SPAN, *words)
+        return [processor["name"] for stage in plan["stages"] for processor in stage["processors"]]
+
+    assert names("--processor", "+sums") == names() == names("--processor", "orders+") == ["orders", "sums"]
+    assert names("--processor", "orders") == names("--exclude", "sums") == names("--layer", "L1") == ["orders"]
+    blocked = answer(project, "plan", *SPAN, "--from-layer", "L2")
+    assert blocked["totals"] == {"units": 0, "blocked": 10}
+
+
+def test_a_file_of_dates_may_be_csv_or_json(project: Path) -> None:
+    for name, text in {
+        "a.csv": "day,why\n2024-05-02,x\n2024-05-04,\n",
+        "b.csv": "2024-05-02\n\n2024-05-04\n",
+        "c.json": '["2024-05-02", "2024-05-04..2024-05-04"]',
+        "d.json": '[{"processor": "orders", "dates": ["2024-05-02"]}, {"dates": ["2024-05-04"]}]',
+    }.items():
+        (project / name).write_text(text, encoding="utf-8")
+        plan = answer(project, "plan", *SPAN, "--layer", "L1", "--dates-file", name)
+        assert plan["stages"][0]["processors"][0]["dates"] == ["2024-05-02", "2024-05-04"], name
+    for name, text in {
+        "a.csv": "2024-99-99\n2024-05-01\n",
+        "b.csv": "day\nx\n",
+        "c.json": '{"days": []}',
+        "d.csv": "\0\1",
+    }.items():
+        (project / name).write_text(text, encoding="utf-8")
+        came = backfill(project, "plan", "--dates-file", name)
+        assert (came.returncode, f"cannot read dates from {name}" in came.stderr) == (2, True), came.stderr
+
+
+def test_a_plan_file_changed_by_hand_is_refused(project: Path) -> None:
+    backfill(project, "plan", *SPAN, "--out", "plan.json")
+    plan = json.loads((project / "plan.json").read_text())
+    plan["stages"][0]["processors"][0]["dates"] = ["2024-05-01"]
+    (project / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    came = backfill(project, "execute", "--plan", "plan.json", "--yes")
+    assert (came.returncode, "changed by hand" in came.stderr) == (2, True)
+
+
+def test_reading_works_where_nothing_can_be_written_and_leaves_nothing(project: Path) -> None:
+    execute(project)
+    before = {path: path.stat().st_mtime_ns for path in project.rglob("*") if "__pycache__" not in path.parts}
+    for words in (["plan", *SPAN], ["coverage", *SPAN], ["validate", *SPAN], ["status"], ["report"], ["graph"]):
+        assert backfill(project, *words).returncode == 0
+    assert before == {path: path.stat().st_mtime_ns for path in project.rglob("*") if "__pycache__" not in path.parts}
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(project: Path) -> None:
+    humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    project.chmod(0o555)
+    try:
+        command = [*humble, sys.executable, "-m", "backfill_core", "execute", *SPAN, "--yes"]
+        came = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    finally:
+        project.chmod(0o755)
+    assert (came.returncode, "cannot be written" in came.stderr) == (2, True), came.stderr
+    assert not (project / ".backfill").exists()
+
+
+def test_status_needs_no_plugins(project: Path) -> None:
+    execute(project)
+    (project / "plugins" / "all.py").write_text("x = (", encoding="utf-8")
+    assert "ENDED" in backfill(project, "status").stdout
+    assert backfill(project, "report").returncode == 0
+
+
+def test_no_line_is_wider_than_a_terminal(project: Path) -> None:
+    shown = [backfill(project, *words).stdout for words in (["plan", *SPAN], ["coverage", *SPAN, "--by", "month"], ["graph"])]
+    done = execute(project)
+    shown += [done.stdout, backfill(project, "status").stdout, backfill(project, "validate", *SPAN).stdout]
+    for text in shown:
+        assert text
+        for line in text.splitlines():
+            assert len(line) <= 80 or line.startswith("next: "), line
+
+
 def test_a_warehouse_held_by_another_process(project: Path) -> None:
     with duckdb.connect(str(project / "w.duckdb")):
         came = backfill(project, "plan", *SPAN)
@@ -201,11 +324,16 @@ def start_slow(project: Path) -> subprocess.Popen[str]:
     (project / "slow").touch()
     command = [sys.executable, "-m", "backfill_core", "execute", *SPAN, "--yes"]
     running = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 30
-    while "in flight" not in backfill(project, "status").stdout or "in flight 0" in backfill(project, "status").stdout:
-        assert time.monotonic() < deadline, "the run did not start"
-        time.sleep(0.05)
+    wait_for(project, r"in flight [1-9]")
     return running
+
+
+def wait_for(project: Path, pattern: str) -> None:
+    """Waits until ``status`` says so."""
+    deadline = time.monotonic() + 60
+    while not re.search(pattern, shown := backfill(project, "status").stdout):
+        assert time.monotonic() < deadline, f"{pattern} was never seen in: {shown}"
+        time.sleep(0.05)
 
 
 def test_a_killed_run_is_gone_on_with_by_the_same_command(project: Path) -> None:
@@ -226,13 +354,26 @@ def test_a_killed_run_is_gone_on_with_by_the_same_command(project: Path) -> None
 def test_the_first_ctrl_c_drains(project: Path) -> None:
     running = start_slow(project)
     running.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    wait_for(project, "DRAINING")
     (project / "slow").unlink()
-    shown, _ = running.communicate(timeout=30)
+    shown, _ = running.communicate(timeout=60)
     assert running.returncode == 130, shown
     assert "stopping:" in shown
     assert "interrupted with" in shown
     assert answer(project, "report")["exit_code"] == 130
+    assert execute(project).returncode == 0
+
+
+def test_the_second_ctrl_c_stops_now_and_is_recorded(project: Path) -> None:
+    running = start_slow(project)
+    running.send_signal(signal.SIGINT)
+    wait_for(project, "DRAINING")
+    running.send_signal(signal.SIGINT)
+    shown, _ = running.communicate(timeout=60)
+    (project / "slow").unlink()
+    assert running.returncode == 130, shown
+    report = answer(project, "report")
+    assert (report["exit_code"], report["state"]) == (130, "ended")
     assert execute(project).returncode == 0
 
 

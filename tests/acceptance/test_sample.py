@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 import demo
-from projects import answer, backfill, copy_of_reference
+from projects import ROOT, answer, backfill, copy_of_reference
 
 
 @pytest.fixture(scope="module")
@@ -17,16 +18,38 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
+def test_a_forecast_knows_the_gates_that_will_close(sample: Path) -> None:
+    plan = answer(sample, "plan", "--layer", "L4")
+    (closure,) = plan["closures"]
+    assert (closure["gate"], closure["dates"]) == ("l3-games", ["2025-03-05", "2025-03-07", "2025-04-19", "2025-12-30"])
+    assert sum(len(dates) for dates in closure["withheld"].values()) == 6
+    forecast = {layer["layer"]: layer["after"] for layer in plan["forecast"]}
+    done = backfill(sample, "execute", "--layer", "L4", "--yes")
+    assert done.returncode == 3, done.stderr
+    assert f"L4 games 275 (15.0 %) -> {forecast['precompute']:,} " in done.stdout
+    assert "gate after analytics closed on" in re.sub(r"\s+", " ", done.stdout)
+
+
 def test_the_demo_finds_its_answers_and_a_plan_after_it_is_empty(sample: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert demo.main(sample) == 0, capfd.readouterr().out
     shown = capfd.readouterr().out
     assert "what remains is exactly what the answers say" in shown
-    assert "L4 game_id 275 (15.0 %) -> 1,613 (88.0 %)" in shown
+    assert "L4 games 275 (15.0 %) -> 1,613 (88.0 %)" in shown
     plan = answer(sample, "plan")
     assert plan["totals"] == {"units": 0, "blocked": 11}
     assert {cause["why"] for blocked in plan["blocked"] for cause in blocked["because"]} == {"no landing file"}
     assert {blocked["dates"][0] for blocked in plan["blocked"]} == {"2025-03-05"}
     assert backfill(sample, "validate").returncode == 3, "2025-03-05 stays below the gate"
+
+
+def test_the_commands_of_the_readme_do_what_it_says(sample: Path) -> None:
+    words = re.findall(r"^\.venv/bin/backfill ([^#\n]*[^# \n])", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [line.split()[0] for line in words] == ["coverage", "plan", "execute", "report"]
+    shown = {line.split()[0]: backfill(sample, *line.split()) for line in words}
+    codes = {name: came.returncode for name, came in shown.items()}
+    assert codes == {"coverage": 0, "plan": 0, "execute": 1, "report": 0}, "9 units stay blocked, and execute says so"
+    assert "L4 1,613 of 1,832 games, 88.0 %, ceiling 88.5 %" in shown["coverage"].stdout
+    assert "no landing file -> blocks 9 units of 9 processors" in re.sub(r"\s+", " ", shown["execute"].stdout)
 
 
 def test_the_answer_would_be_missed_if_anything_else_remained() -> None:

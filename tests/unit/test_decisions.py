@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backfill_core.coverage import Findings, State
+from backfill_core.coverage import DateFacts, Findings, ProcessorCoverage, State
 from backfill_core.dates import DateSet, Span, day_number, day_of
 from backfill_core.model.calendar import CalendarDays, Season
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, CalendarDates, Days, LastGames, Window
 from backfill_core.plan import Plan, PlannedProcessor, Request, Stage
 from backfill_core.planning.drift import drift
 from backfill_core.planning.need_met import need_met
+from backfill_core.planning.newer import newer_in_window
 from backfill_core.planning.state import state
 from backfill_core.planning.windows import WindowMap
-from backfill_core.scheduling.ready import ready
+from backfill_core.planning.work import forced
 
 BASE = day_number(date(2024, 10, 22))
 DAYS = st.sets(st.integers(BASE, BASE + 40), max_size=30)
@@ -133,26 +135,6 @@ def test_state(sets: list[set[int]]) -> None:
     assert found == {name: dates(days) for name, days in wanted.items()}
 
 
-@settings(deadline=None, max_examples=200)
-@given(waiting_a=DAYS, waiting_b=DAYS, running=DAYS, window=WINDOWS, own=st.booleans())
-def test_ready(waiting_a: set[int], waiting_b: set[int], running: set[int], window: Window, own: bool) -> None:
-    """b reads a over a window, and, in half of the cases, its own three days before."""
-    everything = calendar(set(range(BASE, BASE + 41)), None)
-    windows = WindowMap(window=window, consumer=everything, upstream=everything)
-    before = WindowMap(window=Days(3), consumer=everything, upstream=everything)
-    waits = {"a": [], "b": [("a", windows.dependents), *([("b", before.dependents)] if own else [])]}
-    unfinished = {"a": dates(waiting_a | running), "b": dates(waiting_b)}
-    free = ready({"a": dates(waiting_a), "b": dates(waiting_b)}, unfinished, waits)
-    all_days = set(range(BASE, BASE + 41))
-    wanted_b = {
-        day
-        for day in waiting_b
-        if not looked_at(window, day, all_days, None) & (waiting_a | running)
-        and not (own and {day - 1, day - 2, day - 3} & waiting_b)
-    }
-    assert free == {name: found for name, found in {"a": dates(waiting_a), "b": dates(wanted_b)}.items() if found}
-
-
 def _plan(missing: set[int], partial: set[int]) -> Plan:
     reasons = {"missing": dates(missing), "partial 1/2": dates(partial - missing)}
     chosen = {why: found for why, found in reasons.items() if found}
@@ -190,3 +172,37 @@ def test_date_sets(days: set[int], reach: int) -> None:
 def test_a_plan_reads_back_what_it_wrote(missing: set[int], partial: set[int]) -> None:
     plan = _plan(missing, partial)
     assert Plan.from_json(plan.to_json()).to_json() == plan.to_json()
+
+
+def test_forced_are_expected_dates_with_old_rows_and_a_warm_up_only_when_asked() -> None:
+    asked, warming = DateSet.between(0, 9), DateSet.between(0, 2)
+    facts = DateFacts(rows=dict.fromkeys((1, 4, 5, 6), 1), oldest={1: 5_000_000, 4: 5_000_000, 5: 20_000_000})
+    findings = Findings(asked=asked, not_expected={"warm-up": warming}, empty=DateSet.from_numbers([3, 7, 8, 9]))
+    covered = ProcessorCoverage(name="p", findings=findings, states=state(findings), facts=facts)
+    since = datetime(1970, 1, 1, 0, 0, 10, tzinfo=UTC)
+    assert forced(covered, since, include_warmup=False) == DateSet.from_numbers([4, 6]), "6 does not tell when"
+    assert forced(covered, since, include_warmup=True) == DateSet.from_numbers([0, 1, 2, 4, 6])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    window=st.one_of(WINDOWS, st.integers(30, 400).map(Days), st.integers(20, 90).map(CalendarDates)),
+    count=st.integers(50, 2500),
+    seed=st.integers(0, 2**32),
+    levels=st.integers(1, 4),
+)
+def test_newer_in_window_against_day_by_day(window: Window, count: int, seed: int, levels: int) -> None:
+    chance = Random(seed)
+    days = [BASE + n for n in range(count) if chance.random() < 0.9]
+    calendar = CalendarDays(name="c", expected=DateSet.from_numbers(days))
+    stamps = [chance.choice(range(levels)) * 10**6 for _ in range(levels)]
+    oldest = {day: day + chance.choice(stamps) for day in days if chance.random() < 0.9}
+    newest = {day: day - 3 + chance.choice(stamps) for day in days if chance.random() < 0.9}
+    mapped = WindowMap(window=window, consumer=calendar, upstream=calendar)
+    found = newer_in_window(DateSet.from_numbers(days), oldest, newest, mapped)
+    wanted = set()
+    for day, (first, last) in zip(days, mapped.bounds(days), strict=True):
+        seen = [newest[other] for other in range(first, last + 1) if other in newest]
+        if day in oldest and seen and max(seen) > oldest[day]:
+            wanted.add(day)
+    assert set(found.numbers()) == wanted

@@ -31,7 +31,7 @@ SELECT
   s.game_date,
   s.game_id,
   s.team_abbr,
-  CAST(p.points AS INT64) AS points,
+  p.points,
   s.score
 FROM team_scores AS s
 INNER JOIN games_with_players AS g ON g.game_date = s.game_date AND g.game_id = s.game_id

@@ -1,74 +1,45 @@
-"""The two things people ask of a project: a plan, and its execution."""
+"""Carrying out a plan in a project: the adapters put together, and an execution run in them."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import date
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from backfill_core.adapters.duckdb_runners import PythonRunner, SqlRunner
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
-from backfill_core.dates import DateSet
-from backfill_core.errors import BadPlanFile, PlanDrifted
+from backfill_core.errors import BadPlanFile, BadSql, PlanDrifted
 from backfill_core.events import RunStarted
 from backfill_core.execute import Drain, Execution, World
 from backfill_core.model.runs import Python, Sql
-from backfill_core.plan import Plan, Request
+from backfill_core.plan import Plan
 from backfill_core.planning.drift import Drift, drift
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
+from backfill_core.project.look import Asking, Look, look
 from backfill_core.project.session import Session
-from backfill_core.queries.question import sql_path
+from backfill_core.queries.asking import sql_path, tables_named
 from backfill_core.reports.jsons import coverage_json
 from backfill_core.run_state import RunState
 
 
-def look(session: Session, warehouse: DuckDBWarehouse, *, first: date | None, last: date | None, today: date) -> Coverage:
-    """Reads the calendars and every table over a span."""
-    span, calendars = session.span(first, last, today)
-    return session.observe(warehouse, calendars, span, today)
-
-
-def request_for(
-    session: Session,
-    coverage: Coverage,
-    *,
-    today: date,
-    through: str | None = None,
-    layers: Sequence[str] = (),
-    processors: Sequence[str] = (),
-    dates: DateSet | None = None,
-) -> Request:
-    """A request with every name in it known. Raises UnknownLayer or UnknownProcessor."""
-    pipeline = session.pipeline
-    return Request(
-        target=session.target_name,
-        span=coverage.span,
-        today=today,
-        through=(pipeline.layer(through) if through else pipeline.layers[-1]).name,
-        layers=tuple(sorted({pipeline.layer(name).name for name in layers})),
-        processors=tuple(sorted({pipeline.processor(name).name for name in processors})),
-        dates=dates,
-    )
-
-
-def replan(session: Session, warehouse: DuckDBWarehouse, old: Plan, path: str) -> tuple[Plan, Coverage, Drift]:
+def replan(session: Session, warehouse: DuckDBWarehouse, old: Plan, path: str) -> tuple[Plan, Look, Drift]:
     """The plan that an older one's request gives now. Raises BadPlanFile or PlanDrifted."""
     if old.request.target != session.target_name:
         raise BadPlanFile(path=path, problem=f'it is for target "{old.request.target}", not "{session.target_name}"')
     span, today = old.request.span, old.request.today
-    coverage = look(session, warehouse, first=span.first, last=span.last, today=today)
-    fresh = make_plan(session.pipeline, coverage, old.request)
+    asking = Asking(first=span.first, last=span.last, today=today, dates=old.request.dates)
+    looked = look(session, warehouse, asking)
+    fresh = make_plan(session.pipeline, looked.coverage, old.request)
     if fresh.graph != old.graph:
-        raise BadPlanFile(path=path, problem="it is stale: layers or plugins changed since it was made")
+        raise BadPlanFile(path=path, problem="it is stale: layers, plugins or waivers changed since it was made")
     moved = drift(old, fresh)
     if moved:
-        raise PlanDrifted(hash=old.hash, moved=str(moved), path=path)
-    return replace(fresh, asked=old.asked), coverage, moved
+        raise PlanDrifted(hash=old.hash[:8], moved=str(moved), again=f"backfill plan --out {path}")
+    return fresh, looked, moved
 
 
 def carry_out(
@@ -91,6 +62,7 @@ def carry_out(
         for name, processor in pipeline.processors.items()
         if isinstance(spec := processor.spec_for(pipeline.runtime), Sql)
     }
+    _check_sql(session, warehouse, plan, files)
     journal = session.journal(read_only=False)
     try:
         world = World(
@@ -114,6 +86,7 @@ def carry_out(
             drain=drain,
             allow_blocked=allow_blocked,
         )
+        about = {*pipeline.chosen(plan.request.through, plan.request.processors), *plan.planned()}
         started = RunStarted(
             at=clock.now(),
             pid=os.getpid(),
@@ -121,8 +94,21 @@ def carry_out(
             command=command,
             target=session.target_name,
             plan=plan.to_json(),
+            chosen=tuple(name for name in pipeline.processors if name in about),
             before=coverage_json(pipeline, coverage),
         )
         return execution.run(started, session.resource)
     finally:
         journal.close()
+
+
+def _check_sql(session: Session, warehouse: DuckDBWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:
+    """Raises BadSql for a file that no call could run, before any call leaves."""
+    for name in plan.planned():
+        if name in files:
+            edges = session.pipeline.edges_into[name]
+            tables = tables_named(session.pipeline, (name, *(up for edge in edges for up in edge.upstreams)))
+            try:
+                warehouse.check(files[name].read_text(encoding="utf-8"), tables)
+            except ValueError as error:
+                raise BadSql(file=files[name].relative_to(session.root), problem=error) from error

@@ -1,0 +1,80 @@
+"""Which dates of a processor are to be worked on, each under one reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from backfill_core.coverage import ProcessorCoverage, State
+from backfill_core.dates import DateSet
+from backfill_core.model.expectations import KeysOf
+from backfill_core.model.processor import Processor
+from backfill_core.planning.judge import WARM_UP
+
+#: The kinds of reasons, as `--reason` takes them: the first word of each reason.
+KINDS = ("missing", "partial", "invalid", "stale", "unsettled", "forced")
+
+
+def kind_of(reason: str) -> str:
+    """The closed word that a reason begins with."""
+    return reason.partition(" ")[0].rstrip(":")
+
+
+def lacking(covered: ProcessorCoverage, work: DateSet) -> dict[str, DateSet]:
+    """Missing, partial and invalid dates of ``work``, each under the one word for its state, with the numbers behind it."""
+    reasons: dict[str, DateSet] = {}
+    missing = covered.states[State.MISSING] & work
+    if missing:
+        reasons["missing"] = missing
+    partial: dict[tuple[int, int], list[int]] = {}
+    for number in (covered.states[State.PARTIAL] & work).numbers():
+        partial.setdefault(covered.counts.get(number, (0, 0)), []).append(number)
+    for (have, want), numbers in sorted(partial.items()):
+        words = f"{have}/{want}" if want else "of an unknown number"
+        reasons[f"partial {words}"] = DateSet.from_numbers(numbers)
+    invalid = covered.states[State.INVALID] & work
+    for rule, dates in covered.findings.broken.items():
+        if dates & invalid:
+            reasons[f"invalid: {rule}"] = dates & invalid
+            invalid -= dates
+    return reasons
+
+
+def keyless(processor: Processor, covered: ProcessorCoverage) -> DateSet:
+    """Missing dates for which the window that gives their keys gives none yet: whether they are expected is open."""
+    found = DateSet()
+    for expectation in processor.expectations:
+        if isinstance(expectation, KeysOf) and expectation.looks_back:
+            shares = covered.facts.shares.get(str(expectation), {})
+            wanting = DateSet.from_numbers([day for day, (_, want, _) in shares.items() if want])
+            found |= covered.states[State.MISSING] - wanting
+    return found
+
+
+def forced(covered: ProcessorCoverage, older_than: datetime, *, include_warmup: bool) -> DateSet:
+    """Expected dates that hold a row written before ``older_than``, or rows of which nobody knows when.
+
+    With ``include_warmup``, the dates of a warm-up too, whether they hold rows or not.
+    """
+    since = older_than.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    limit = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    held, oldest = covered.facts.rows, covered.facts.oldest
+    warming = covered.findings.not_expected.get(WARM_UP, DateSet()) if include_warmup else DateSet()
+    old = DateSet.from_numbers([day for day in held if oldest.get(day, 0) < limit])
+    return old & (covered.expected | warming) | warming - DateSet.from_numbers(list(held))
+
+
+def spoiled(covered: ProcessorCoverage, reached: Mapping[str, DateSet]) -> dict[str, DateSet]:
+    """Dates that are stale, and good ones of which a planned upstream lies in the window: by the reason."""
+    reasons: dict[str, DateSet] = {}
+    left = covered.good
+    stale = covered.states[State.STALE]
+    for upstream, dates in sorted(covered.findings.stale.items()):
+        if dates & stale & left:
+            reasons[f"stale: {upstream} is newer"] = dates & stale & left
+            left -= dates & stale
+    for upstream, dates in sorted(reached.items()):
+        if dates & left:
+            reasons[f"stale: {upstream} is planned"] = dates & left
+            left -= dates
+    return reasons

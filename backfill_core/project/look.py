@@ -1,0 +1,79 @@
+"""Looking at a project's tables, and the request that a person's words come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from backfill_core.coverage import Coverage
+from backfill_core.dates import ONE_DAY, DateSet, Span
+from backfill_core.plan import Cascade, Order, Request
+from backfill_core.planning.selection import Words, select
+from backfill_core.ports import Warehouse
+from backfill_core.project.reviews import expired_words
+from backfill_core.project.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Which part of a project, and when; None and empty: what the settings and the graph say."""
+
+    first: date | None = None
+    last: date | None = None
+    season: str | None = None
+    today: date | None = None
+    words: Words = field(default_factory=Words)
+    dates: DateSet | None = None
+    reasons: tuple[str, ...] = ()
+    cascade: str = "none"
+    #: Rewrite all that was written before now.
+    force: bool = False
+    older_than: datetime | None = None
+    include_warmup: bool = False
+    limit: int | None = None
+    order: str = "oldest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the tables hold over the span that was asked for, and the request, with every name in it known."""
+
+    coverage: Coverage
+    request: Request
+    #: Why the span ends there, in a word; empty where the end was typed.
+    ends: str
+    #: What a person should know before they read on.
+    warnings: tuple[str, ...]
+
+
+def look(session: Session, warehouse: Warehouse, asking: Asking, *, waive: bool = True) -> Look:
+    """Reads the calendars and every table over a span; ``waive=False`` leaves waivers out.
+
+    Raises what `select` and `Session.span` raise, UnreadableTable or BadReviews.
+    """
+    cascade = Cascade(asking.cascade)
+    chosen = select(session.pipeline, asking.words, beyond=cascade is not Cascade.NONE)
+    today = session.today(asking.today)
+    dates = asking.dates
+    if asking.season is not None:
+        season = session.season(asking.season)
+        dates = DateSet.of_span(Span(season.first, max(season.first, min(season.last, today - ONE_DAY))))
+    # What is rewritten spoils later dates: these are looked at too.
+    asked = session.span(asking.first, asking.last, today, dates=dates, open_end=cascade is not Cascade.NONE)
+    coverage = session.observe(warehouse, asked.calendars, asked.span, today, waive=waive)
+    request = Request(
+        target=session.target_name,
+        span=coverage.span,
+        today=today,
+        through=chosen.through,
+        processors=chosen.processors,
+        dates=None if asking.season and cascade is Cascade.NONE else dates,
+        reasons=asking.reasons,
+        cascade=cascade,
+        older_than=datetime.now(UTC) if asking.force else asking.older_than,
+        include_warmup=asking.include_warmup,
+        limit=asking.limit,
+        order=Order(asking.order),
+    )
+    warnings = (*session.warnings, *expired_words(session.reviews, today))
+    return Look(coverage=coverage, request=request, ends=asked.ends, warnings=warnings)

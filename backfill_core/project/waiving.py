@@ -1,0 +1,33 @@
+"""Whether dates may be waived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from backfill_core.dates import DateSet, Span, union
+from backfill_core.errors import BadUsage
+from backfill_core.observe import read_calendars
+from backfill_core.project.reviews import in_range
+from backfill_core.project.session import Session
+
+
+def check_waived(session: Session, found: Mapping[str, DateSet], today: date) -> dict[str, DateSet]:
+    """The dates that are still to be waived, by processor. Raises UnknownProcessor or BadUsage."""
+    pipeline = session.pipeline
+    span = union(found.values()).span
+    calendars = read_calendars(pipeline, session.landing, Span(span.first, span.last))
+    left: dict[str, DateSet] = {}
+    for name, dates in found.items():
+        processor = pipeline.processor(name)
+        beyond = dates - in_range(name, pipeline, calendars)
+        if beyond:
+            raise BadUsage(message=f"{beyond.first} is out of the range of calendar {processor.calendar}, which {name} follows")
+        if not dates & calendars[processor.calendar].expected:
+            raise BadUsage(message=f"{name} expects nothing on the dates given: calendar {processor.calendar} has none of them")
+        fresh = dates - union(session.reviews.waived(name, today).values())
+        if fresh:
+            left[name] = fresh
+    if not left:
+        raise BadUsage(message="all of these dates are waived already. See: backfill waivers")
+    return left

@@ -1,0 +1,46 @@
+"""What a run says: folded into its state at once, put on disk together, then told to whoever listens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backfill_core.events import Event, RunEnded, RunStarted
+from backfill_core.ports import Journal, Listener
+from backfill_core.run_state import RunState
+
+
+class Record:
+    """The record of one run."""
+
+    def __init__(self, journal: Journal, listeners: Sequence[Listener]) -> None:
+        self.journal = journal
+        self.listeners = listeners
+        self.state = RunState("")
+        self._unsaid: list[Event] = []
+
+    def begin(self, started: RunStarted, resource: str) -> None:
+        """Raises WarehouseHeld when another run holds the resource."""
+        self.state = RunState(self.journal.begin(started, resource))
+        self.state.apply(started)
+        self._tell([started])
+
+    def say(self, event: Event) -> None:
+        """Takes an event in. It is on disk after the next `flush`."""
+        self._unsaid.append(event)
+        self.state.apply(event)
+
+    def flush(self) -> None:
+        """Puts what happened since the last time on disk, as one commit, and tells the listeners."""
+        events, self._unsaid = self._unsaid, []
+        if events:
+            self.journal.append(self.state.name, events)
+            self._tell(events)
+
+    def end(self, ended: RunEnded) -> None:
+        self.journal.end(self.state.name, ended)
+        self.state.apply(ended)
+        self._tell([ended])
+
+    def _tell(self, events: list[Event]) -> None:
+        for listener in self.listeners:
+            listener.heard(self.state.name, events)

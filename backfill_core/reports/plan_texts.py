@@ -1,0 +1,121 @@
+"""A plan as lines of text, 80 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backfill_core.coverage import Coverage
+from backfill_core.dates import DateSet
+from backfill_core.graph import Pipeline
+from backfill_core.plan import Blocked, Closure, Forecast, Plan, PlannedProcessor, Stage
+from backfill_core.reports.gate_texts import gate_words
+from backfill_core.reports.words import WIDTH, Head, dates_words, key_words, number, percent, plural, reasons_words, wrapped
+
+
+def plan_lines(
+    plan: Plan, pipeline: Pipeline, coverage: Coverage, head: Head, doing: str, estimated: str | None = None
+) -> list[str]:
+    """A plan as people read it; its last line is what to type next: ``doing``, where there is anything to do."""
+    through = pipeline.layer(plan.request.through)
+    lines = [head.line(), f"through {through.name}" + "".join(f": {words}" for words in calendar_words(coverage))]
+    name = max((len(planned.name) for planned in plan.planned().values()), default=0) + 2
+    if plan.units:
+        lines.append(f"{'':{name}}{'UNITS':>7}  {'DATES':22}  WHY")
+    for place, stage in enumerate(plan.stages, start=1):
+        closures = {closure.gate: closure for closure in plan.closures if closure.layer == stage.layer}
+        lines += _stage_lines(place, stage, pipeline, coverage, closures, name)
+    if plan.not_planned:
+        told = ", ".join(f"{len(dates)} {why}" for why, dates in plan.not_planned.items())
+        to_do = plan.asked - sum(map(len, plan.not_planned.values()))
+        lines.append(f"asked for {plural(plan.asked, 'date')}: {to_do} to do, {told}")
+    if plan.blocked:
+        lines.append(f"blocked: {plural(plan.blocked_units, 'unit')}, by what would unblock most:")
+        lines += blocked_lines(plan.blocked)
+    lines += [forecast_line(one, pipeline) for one in plan.forecast]
+    lines += [f"stale, not planned: {name} {dates_words(dates, most=2)}" for name, dates in plan.stale.items()]
+    if estimated:
+        lines.append(estimated)
+    lines.append(f"next: {doing}" if plan.units else "nothing to do. next: backfill coverage")
+    return wrapped(lines)
+
+
+def calendar_words(coverage: Coverage) -> list[str]:
+    """Of each calendar with keys: its dates and keys in the span, and how far it is known."""
+    words = []
+    for name, days in sorted(coverage.calendars.items()):
+        if days.keys:
+            expected = days.expected & DateSet.of_span(coverage.span)
+            games = sum(len(days.keys.get(day, ())) for day in expected.numbers())
+            known = f" (schedule known to {days.horizon})" if days.horizon else ""
+            words.append(f"{plural(len(expected), f'{name} date')}, {number(games)} {key_words(days.key)}{known}")
+    return words
+
+
+def _stage_lines(
+    place: int, stage: Stage, pipeline: Pipeline, coverage: Coverage, closures: Mapping[str, Closure], name: int
+) -> list[str]:
+    lines = [f"{place} {stage.layer}" + ("" if stage.processors else ": nothing to do")]
+    for planned in stage.processors:
+        lines += _processor_lines(planned, coverage, name)
+    layer = pipeline.layer(stage.layer)
+    shown = [(gate, closures.get(gate.name)) for gate in layer.gates if gate.name in stage.gates]
+    return lines + [f"  gate: {gate_words(layer, gate)}, by date{_closure_words(closure)}" for gate, closure in shown]
+
+
+def _closure_words(closure: Closure | None) -> str:
+    if closure is None:
+        return ""
+    units = sum(map(len, closure.withheld.values()))
+    then = f", which withholds {plural(units, 'unit')}" if units else ""
+    return f": fails on {dates_words(closure.dates, most=2)}{then}"
+
+
+def _processor_lines(planned: PlannedProcessor, coverage: Coverage, name: int) -> list[str]:
+    calendar = coverage.calendars[coverage.calendar_of[planned.name]].expected
+    shown = dates_words(planned.dates, calendar, most=1)
+    dates, comma, runs = shown.partition(", ")
+    why = reasons_words(planned.reasons, planned.degraded)
+    line = f"  {planned.name:{name - 2}}{number(len(planned.dates)):>7}  {dates:22}  "
+    if comma:
+        why = f"{runs.rpartition(' in ')[2]}: {why}"
+    if len(line) + len(why) <= WIDTH:
+        return [line + why]
+    return [line.rstrip(), "      " + why]
+
+
+def blocked_lines(blocked: tuple[Blocked, ...]) -> list[str]:
+    """A line a root cause, with what it costs, the dearest first; causes of the same units (any would do) together."""
+    roots: list[tuple[list[str], DateSet, str, dict[str, DateSet]]] = []
+    for (name, why), (dates, victims) in sorted(_roots(blocked).items()):
+        for names, known_dates, known_why, known in roots:
+            if (known_dates, known_why) == (dates, why) and known.items() & victims.items():
+                names.append(name)
+                known |= {victim: days | known.get(victim, DateSet()) for victim, days in victims.items()}
+                break
+        else:
+            roots.append(([name], dates, why, victims))
+    return [
+        f"  {' and '.join(names)} {dates_words(dates)}: {why} -> blocks {plural(sum(map(len, victims.values())), 'unit')} of "
+        f"{plural(len(victims), 'processor')}"
+        for names, dates, why, victims in sorted(roots, key=lambda root: -sum(map(len, root[3].values())))
+    ]
+
+
+def _roots(blocked: tuple[Blocked, ...]) -> dict[tuple[str, str], tuple[DateSet, dict[str, DateSet]]]:
+    """By (processor, why) at the root: its dates there, and what it blocks by processor."""
+    roots: dict[tuple[str, str], tuple[DateSet, dict[str, DateSet]]] = {}
+    for entry in blocked:
+        for cause in entry.because:
+            dates, victims = roots.get((cause.processor, cause.why), (DateSet(), {}))
+            victims[entry.processor] = victims.get(entry.processor, DateSet()) | entry.dates
+            roots[cause.processor, cause.why] = (dates | cause.dates, victims)
+    return roots
+
+
+def forecast_line(one: Forecast, pipeline: Pipeline) -> str:
+    """``L4 games 275 (15.0 %) -> 1,613 (88.0 %), ceiling 1,621 (88.5 %)``."""
+    short = pipeline.layer(one.layer).short
+    now, after, ceiling = (f"{number(n)} ({percent(n, one.wanted)})" for n in (one.now, one.after, one.ceiling))
+    if one.after == one.ceiling:
+        return f"{short} {key_words(one.key)} {now} -> {after}, the ceiling"
+    return f"{short} {key_words(one.key)} {now} -> {after}, ceiling {ceiling}"
