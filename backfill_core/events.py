@@ -36,6 +36,8 @@ class Outcome:
     claim: Claim
     failure: Failure | None = None
     why: str = ""
+    #: Seconds after which the service wants to be asked again.
+    retry_after: float | None = None
 
 
 class Word(StrEnum):

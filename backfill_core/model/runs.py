@@ -7,6 +7,21 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What calls of several processors share: a service, a database, a machine."""
+
+    name: str
+    #: Most calls in flight at once.
+    in_flight: int | None = None
+    #: Most calls that may leave in a minute.
+    per_minute: float | None = None
+    #: Seconds its lock may stay after a call that was lost: until then it answers without working.
+    lock: float = 0.0
+    #: Seconds a call may take.
+    timeout: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Somebody else's work: observed, never run."""
