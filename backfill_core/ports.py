@@ -8,14 +8,14 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a command that only plans needs no events, and loading them would show in its time
-    from backfill_core.coverage import DateFacts
+    from backfill_core.coverage import DateFacts, KeysFound
     from backfill_core.events import Event, Outcome, RunStarted
     from backfill_core.model.calendar import Schedule, ScheduleEntry, Season
     from backfill_core.model.processor import Processor
     from backfill_core.model.runs import RunSpec
     from backfill_core.model.table import Files, Table
     from backfill_core.model.units import Batch, Unit
-    from backfill_core.queries.question import TableQuestion
+    from backfill_core.queries.question import KeysQuestion, TableQuestion
 
 
 class Warehouse(Protocol):
@@ -33,6 +33,12 @@ class Warehouse(Protocol):
 
     def observe_all(self, questions: Sequence[TableQuestion]) -> list[DateFacts]:
         """The facts of several, in their order, asked side by side where that is faster. Raises UnreadableTable."""
+
+    def differing_keys(self, question: KeysQuestion, limit: int) -> KeysFound:
+        """Which keys lack on a day and which are beyond what is wanted, at most ``limit`` of each named.
+
+        In one query. Their numbers are those that ``observe`` counts. Raises UnreadableTable.
+        """
 
     def close(self) -> None: ...
 
