@@ -272,7 +272,11 @@ def embedded() -> Iterator[duckdb.DuckDBPyConnection]:
 def test_google_and_duckdb_return_the_same_rows(google: Google, embedded: duckdb.DuckDBPyConnection) -> None:
     told = 0
     for question in questions():
-        google_says, duckdb_says = ([*statements(question, each), *listings(question, each)] for each in (BIGQUERY, DUCKDB))
+        # Names are listed from the same relations; asking Google for each of them twice would take as long again.
+        named = len(question.comparisons) > 1 or question.table is STAMPED
+        google_says, duckdb_says = (
+            [*statements(question, each), *(listings(question, each) if named else [])] for each in (BIGQUERY, DUCKDB)
+        )
         pairs = zip(google_says, duckdb_says, strict=True)
         for theirs, ours in pairs:
             found = embedded.execute(ours.text, dict(ours.params)).fetchall()
