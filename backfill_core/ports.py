@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -123,6 +123,11 @@ class Journal(Protocol):
 
     def runs(self) -> list[str]:
         """Names of all runs, oldest first."""
+
+    def unit_events(self, target: str, unit: Unit) -> Iterator[tuple[str, Sequence[Event]]]:
+        """Newest run on a target first, of those that say anything of a unit: the run and, in their order, the events that
+        tell of the unit, with the ends of the calls it was in.
+        """
 
     def durations(self, target: str) -> Mapping[str, Sequence[float]]:
         """Seconds a unit took on a target, by processor: lately verified units, and none that wrote nothing."""
