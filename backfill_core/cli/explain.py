@@ -49,4 +49,6 @@ def command(ask: Ask, processor: str, day: date, most: int, show_sql: bool, shap
         click.echo(json.dumps(shown, indent=1))
         return
     head = session.head("explain", found.looked.request.span, found.looked.ends)
-    click.echo("\n".join(explain_lines(told, head, found.attempts, ask.typed, more=found.more, file=found.file)))
+    click.echo(
+        "\n".join(explain_lines(told, found.looked.coverage, head, found.attempts, ask.typed, more=found.more, file=found.file))
+    )

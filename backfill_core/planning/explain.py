@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from backfill_core.coverage import Coverage, KeysFound, ProcessorCoverage, State
 from backfill_core.dates import DateSet, day_number
@@ -11,7 +12,7 @@ from backfill_core.model.expectations import AtMost, CalendarKeys, Expectation, 
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
 from backfill_core.plan import Plan
-from backfill_core.planning.explanation import Expected, Explanation, Held, Kept, LackingKey, Newer
+from backfill_core.planning.explanation import Expected, Explanation, Held, Kept, Newer, WantedKey
 from backfill_core.planning.impact import spoiled
 from backfill_core.planning.in_plan import in_plan
 from backfill_core.planning.judge import window_map
@@ -125,15 +126,15 @@ def _with_calendar_keys(told: Expected, expectation: CalendarKeys, coverage: Cov
     rows = rows_by_key(expectation, facts, calendar, number)
     least = expectation.exactly or expectation.at_least
     wanted = calendar.keys.get(number, frozenset())
-    lacking = [LackingKey(key=(key,), rows=rows.get(key, 0), wanted=least) for key in sorted(wanted) if rows.get(key, 0) < least]
+    lacking = [WantedKey(key=(key,), rows=rows.get(key, 0), wanted=least) for key in sorted(wanted) if rows.get(key, 0) < least]
     beyond = sorted(facts.keys.get(expectation.column, {}).get(number, {}).keys() - wanted)
-    return Expected(
-        expectation=told.expectation,
-        there=told.there,
-        wanted=told.wanted,
-        share=told.share,
-        enough=told.enough,
+    most = expectation.exactly or max(rows.values(), default=0)
+    many = [WantedKey(key=(key,), rows=n, wanted=most) for key, n in sorted(rows.items()) if n > most]
+    return replace(
+        told,
         columns=(expectation.column,),
+        excess=len(many),
+        first_excess=tuple(many[:limit]),
         absent=len(lacking),
         first_absent=tuple(lacking[:limit]),
         surplus=len(beyond),
@@ -148,15 +149,11 @@ def _with_keys(
     assert isinstance(table, Table)
     # What another table lacks makes nothing here too much.
     sound = expectation.looks_back or bool(one & coverage.processors[expectation.processor].good)
-    return Expected(
-        expectation=told.expectation,
-        there=told.there,
-        wanted=told.wanted,
-        share=told.share,
-        enough=told.enough,
+    return replace(
+        told,
         columns=(expectation.column,) if expectation.column else table.key_on_date,
         absent=keys.absent,
-        first_absent=tuple(LackingKey(key=key) for key in keys.first_absent),
+        first_absent=tuple(WantedKey(key=key) for key in keys.first_absent),
         surplus=keys.surplus if sound else 0,
         first_surplus=keys.first_surplus if sound else (),
     )

@@ -28,8 +28,8 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LackingKey:
-    """A key that is wanted, with the rows it has where it wants several."""
+class WantedKey:
+    """A key that is wanted, with the rows that it has and wants."""
 
     key: Key
     rows: int = 0
@@ -51,7 +51,10 @@ class Expected:
     columns: tuple[str, ...] = ()
     #: Keys that lack: how many, and the first of them.
     absent: int = 0
-    first_absent: tuple[LackingKey, ...] = ()
+    first_absent: tuple[WantedKey, ...] = ()
+    #: Keys with more rows than they may have.
+    excess: int = 0
+    first_excess: tuple[WantedKey, ...] = ()
     #: Keys beyond what is wanted.
     surplus: int = 0
     first_surplus: tuple[Key, ...] = ()

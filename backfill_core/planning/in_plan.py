@@ -11,6 +11,7 @@ from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
 from backfill_core.plan import Plan, RootCause
 from backfill_core.planning.explanation import InPlan, Standing
+from backfill_core.planning.judge import WARM_UP
 from backfill_core.planning.make_plan import asked_dates
 
 
@@ -30,7 +31,7 @@ def in_plan(pipeline: Pipeline, coverage: Coverage, plan: Plan, unit: Unit) -> I
     covered = coverage.processors[name]
     state = next(state for state, dates in covered.states.items() if one <= dates)
     if state is State.NOT_EXPECTED:
-        return InPlan(standing=Standing.NOT_EXPECTED)
+        return InPlan(standing=Standing.NOT_EXPECTED, why=_warms_up(pipeline, coverage, unit))
     if state is State.PENDING:
         return InPlan(standing=Standing.PENDING, why=_settles(pipeline, unit))
     if state in TO_DO:
@@ -70,3 +71,12 @@ def _settles(pipeline: Pipeline, unit: Unit) -> str:
     table = pipeline.processors[unit.processor].writes
     assert isinstance(table, Table) and table.settles_after is not None
     return f"rows may come until {unit.day + timedelta(days=table.settles_after.count - 1)}"
+
+
+def _warms_up(pipeline: Pipeline, coverage: Coverage, unit: Unit) -> str:
+    """Until when a processor warms up in the season, where the date is in that time."""
+    covered, warmup = coverage.processors[unit.processor], pipeline.processors[unit.processor].warmup
+    if warmup is None or unit.day not in covered.why_not_expected().get(WARM_UP, DateSet()):
+        return ""
+    first = max(season.span.first for season in coverage.calendar(unit.processor).seasons if season.span.first <= unit.day)
+    return f"it warms up in the first {warmup.count} days of the season, which began {first}"

@@ -66,6 +66,8 @@ def _expected(each: Expected) -> dict[str, Any]:
         "columns": list(each.columns),
         "absent": each.absent,
         "absent_keys": [{"key": list(one.key), "rows": one.rows, "wanted": one.wanted} for one in each.first_absent],
+        "excess": each.excess,
+        "excess_keys": [{"key": list(one.key), "rows": one.rows, "wanted": one.wanted} for one in each.first_excess],
         "surplus": each.surplus,
         "surplus_keys": [list(key) for key in each.first_surplus],
     }

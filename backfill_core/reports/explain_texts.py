@@ -7,28 +7,35 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from backfill_core.attempts import Attempt
-from backfill_core.coverage import Key
+from backfill_core.coverage import Coverage, Key, State
 from backfill_core.graph import EdgeKind
-from backfill_core.planning.explanation import Expected, Explanation, Kept, LackingKey, NeedSeen, Standing
+from backfill_core.planning.explanation import Expected, Explanation, Kept, NeedSeen, Standing, WantedKey
 from backfill_core.reports.run_texts import duration_words
 from backfill_core.reports.words import WIDTH, Head, dates_words, key_words, number, plural, wrapped
 
 #: Columns that the word before a line takes.
 _LABEL = 9
+#: A blank at which no line is broken.
+_STAYS = "\xa0"
 
 
-def explain_lines(told: Explanation, head: Head, attempts: Sequence[Attempt], typed: str, *, more: bool, file: str) -> list[str]:
+def explain_lines(
+    told: Explanation, coverage: Coverage, head: Head, attempts: Sequence[Attempt], typed: str, *, more: bool, file: str
+) -> list[str]:
     """What is told of a unit; the last line is what to type next, with what was ``typed`` before."""
-    state = f"{told.state} {told.detail}" if told.detail[:1].isdigit() else ": ".join(filter(None, (told.state, told.detail)))
+    between = ": " if told.state in (State.INVALID, State.NOT_EXPECTED) else " "
+    state = f"{told.state}{between}{told.detail}" if told.detail else str(told.state)
     lines = wrapped([head.line(), f"{told.processor} {told.day}: {state}"])
     last = ""
-    for label, text in _told(told, attempts, more=more, file=file):
+    for label, text in _told(told, coverage, attempts, more=more, file=file):
         lines += _labelled(label if label != last else "", text)
         last = label
     return [*lines, f"next: {_next(told, typed)}"]
 
 
-def _told(told: Explanation, attempts: Sequence[Attempt], *, more: bool, file: str) -> Iterator[tuple[str, str]]:
+def _told(
+    told: Explanation, coverage: Coverage, attempts: Sequence[Attempt], *, more: bool, file: str
+) -> Iterator[tuple[str, str]]:
     """(what it is about, line); a line that begins with blanks goes into the one before it."""
     keys = f"{plural(told.calendar_keys, key_words(told.calendar_key).removesuffix('s'))} on " if told.calendar_keys else ""
     yield "where", f"layer {told.layer}; {keys}calendar {told.calendar}"
@@ -37,9 +44,10 @@ def _told(told: Explanation, attempts: Sequence[Attempt], *, more: bool, file: s
         for line in _expected(expected):
             yield "wants", line
     for kept in told.rules:
-        yield "rules", _kept(kept)
+        yield "rules", _kept(kept, told.held.rows)
     for newer in told.newer:
-        yield "newer", f"{newer.upstream} {dates_words(newer.dates)}, written up to {_instant(newer.newest)}"
+        dates = dates_words(newer.dates, coverage.calendar(newer.upstream).expected)
+        yield "newer", f"{newer.upstream} {dates}, written up to {_instant(newer.newest)}"
     for waiver in told.waivers:
         until = f", until {waiver.until}" if waiver.until else ""
         yield "waived", f"{waiver.reason} ({waiver.who}, {waiver.when}{until})"
@@ -50,7 +58,7 @@ def _told(told: Explanation, attempts: Sequence[Attempt], *, more: bool, file: s
             yield "reads" if need.kind is EdgeKind.READS else "needs", line
     for line in _in_plan(told):
         yield "plan", line
-    for line in _spoils(told):
+    for line in _spoils(told, coverage):
         yield "spoils", line
     for attempt in attempts:
         yield "tried", _attempt(attempt)
@@ -62,7 +70,7 @@ def _told(told: Explanation, attempts: Sequence[Attempt], *, more: bool, file: s
 
 def _labelled(label: str, text: str) -> list[str]:
     inner = len(text) - len(text.lstrip())
-    return textwrap.wrap(
+    shown = textwrap.wrap(
         text.lstrip(),
         WIDTH,
         initial_indent=f"{label:{_LABEL}}" + " " * inner,
@@ -70,6 +78,7 @@ def _labelled(label: str, text: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace(_STAYS, " ") for line in shown]
 
 
 def _held(told: Explanation, file: str) -> str:
@@ -92,6 +101,8 @@ def _expected(expected: Expected) -> Iterator[str]:
         yield f"{expected.expectation}: {number(expected.there)} of {number(expected.wanted)}, {enough}"
     if expected.absent:
         yield f"  lacks {_named(expected, expected.absent, [_lacking(one) for one in expected.first_absent])}"
+    if expected.excess:
+        yield f"  too many rows in {_named(expected, expected.excess, [_lacking(one) for one in expected.first_excess])}"
     if expected.surplus:
         yield f"  surplus {_named(expected, expected.surplus, [_key(key) for key in expected.first_surplus])}"
 
@@ -104,7 +115,7 @@ def _named(expected: Expected, count: int, names: Sequence[str]) -> str:
     return f"{number(count)} {words}: {', '.join(names)}{more}"
 
 
-def _lacking(one: LackingKey) -> str:
+def _lacking(one: WantedKey) -> str:
     return f"{_key(one.key)} (has {one.rows} of {one.wanted} rows)" if one.rows else _key(one.key)
 
 
@@ -112,14 +123,13 @@ def _key(key: Key) -> str:
     return "/".join("NULL" if part is None else part for part in key)
 
 
-def _kept(kept: Kept) -> str:
+def _kept(kept: Kept, rows: int) -> str:
     broken = "" if kept.holds else ": broken"
     if kept.good is not None and kept.judged is not None:
         wanted = "" if kept.share is None or kept.share == 1 else f", {_percent(kept.share)} is enough"
         return f"{kept.rule}: {number(kept.good)} of {plural(kept.judged, 'row')}{wanted}{broken}"
-    if kept.most is not None:
-        return f"{kept.rule}: {kept.most:,.0f} rows{broken or ' at most'}"
-    return f"{kept.rule}: has more{broken}"
+    most = "" if kept.most is None else f", {kept.most:,.10g} at most"
+    return f"{kept.rule}: {plural(rows, 'row')}{most}{broken}"
 
 
 def _need(need: NeedSeen) -> Iterator[str]:
@@ -183,11 +193,11 @@ def _in_plan(told: Explanation) -> Iterator[str]:
             yield "never planned: others fill it, and it is only looked at"
 
 
-def _spoils(told: Explanation) -> Iterator[str]:
+def _spoils(told: Explanation, coverage: Coverage) -> Iterator[str]:
     if not told.spoils:
         return
     for name, dates in told.spoils_directly.items():
-        yield f"{name} {dates_words(dates, most=1)}"
+        yield f"{name} {dates_words(dates, coverage.calendar(name).expected, most=1)}"
     units = sum(map(len, told.spoils.values()))
     direct = sum(map(len, told.spoils_directly.values()))
     if units > direct:
@@ -210,7 +220,7 @@ def _next(told: Explanation, typed: str) -> str:
     seen = told.in_plan
     match seen.standing:
         case Standing.PLANNED:
-            hard = [need for need in told.needs if need.kind is EdgeKind.HARD and not need.met]
+            hard = [need for need in told.needs if need.keyless or (need.kind is EdgeKind.HARD and not need.met)]
             near = all(lack.dates.span.first == lack.dates.span.last == told.day for need in hard for lack in need.lacks)
             plus = "+" if hard else ""
             chosen = f" --processor {plus}{told.processor} --dates {told.day}" if near else ""
@@ -226,7 +236,7 @@ def _next(told: Explanation, typed: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
+    return f"{100 * share:.4g}{_STAYS}%"
 
 
 def _instant(micros: int) -> str:
