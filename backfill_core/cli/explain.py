@@ -35,6 +35,7 @@ def command(ask: Ask, processor: str, day: date, most: int, show_sql: bool, shap
     from backfill_core.project.explaining import explained
     from backfill_core.project.session import open_project
     from backfill_core.reports.explain_json import explain_json
+    from backfill_core.reports.explain_next import next_command
     from backfill_core.reports.explain_texts import explain_lines
 
     session = open_project(ask.project, ask.target)
@@ -48,7 +49,9 @@ def command(ask: Ask, processor: str, day: date, most: int, show_sql: bool, shap
         shown = explain_json(told, found.plan.hash, found.attempts, more=found.more, file=found.file)
         click.echo(json.dumps(shown, indent=1))
         return
+    words, dated = next_command(told)
+    doing = ask.beside(words) if dated else ask.again(words)
     head = session.head("explain", found.looked.request.span, found.looked.ends)
     click.echo(
-        "\n".join(explain_lines(told, found.looked.coverage, head, found.attempts, ask.typed, more=found.more, file=found.file))
+        "\n".join(explain_lines(told, found.looked.coverage, head, found.attempts, doing, more=found.more, file=found.file))
     )

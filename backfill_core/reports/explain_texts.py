@@ -20,9 +20,16 @@ _STAYS = "\xa0"
 
 
 def explain_lines(
-    told: Explanation, coverage: Coverage, head: Head, attempts: Sequence[Attempt], typed: str, *, more: bool, file: str
+    told: Explanation,
+    coverage: Coverage,
+    head: Head,
+    attempts: Sequence[Attempt],
+    doing: str,
+    *,
+    more: bool,
+    file: str,
 ) -> list[str]:
-    """What is told of a unit; the last line is what to type next, with what was ``typed`` before."""
+    """What is told of a unit; its last line is what to type next, ``doing``."""
     between = ": " if told.state in (State.INVALID, State.NOT_EXPECTED) else " "
     state = f"{told.state}{between}{told.detail}" if told.detail else str(told.state)
     lines = wrapped([head.line(), f"{told.processor} {told.day}: {state}"])
@@ -30,7 +37,7 @@ def explain_lines(
     for label, text in _told(told, coverage, attempts, more=more, file=file):
         lines += _labelled(label if label != last else "", text)
         last = label
-    return [*lines, f"next: {_next(told, typed)}"]
+    return [*lines, f"next: {doing}"]
 
 
 def _told(
@@ -207,32 +214,12 @@ def _spoils(told: Explanation, coverage: Coverage) -> Iterator[str]:
 def _attempt(attempt: Attempt) -> str:
     call = ""
     if attempt.batch is not None:
-        took = f" in {duration_words(attempt.seconds)}" if attempt.seconds is not None else ", which never came home"
-        call = f", call {attempt.batch} of {plural(attempt.units, 'unit')}{took}"
-    word = f"{attempt.word or 'no word'}{' (degraded)' if attempt.degraded else ''}"
+        seconds = attempt.seconds
+        took = "it never came home" if seconds is None else f"{seconds:.1f} s" if seconds < 10 else duration_words(seconds)
+        call = f" (call {attempt.batch}, {plural(attempt.units, 'unit')}: {took})"
+    word = f"{attempt.word or 'no word'}{', degraded' if attempt.degraded else ''}"
     why = f": {attempt.why}" if attempt.why else ""
-    return f"{attempt.run} {attempt.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: {word}{why}{call}"
-
-
-def _next(told: Explanation, typed: str) -> str:
-    """What to type."""
-    rest = f" {typed}" if typed else ""
-    seen = told.in_plan
-    match seen.standing:
-        case Standing.PLANNED:
-            hard = [need for need in told.needs if need.keyless or (need.kind is EdgeKind.HARD and not need.met)]
-            near = all(lack.dates.span.first == lack.dates.span.last == told.day for need in hard for lack in need.lacks)
-            plus = "+" if hard else ""
-            chosen = f" --processor {plus}{told.processor} --dates {told.day}" if near else ""
-            return f"backfill execute{chosen}{rest}"
-        case Standing.BLOCKED if seen.causes[0].processor != told.processor:
-            return f"backfill explain {seen.causes[0].processor} {seen.causes[0].dates.last}{rest}"
-        case Standing.STALE:
-            return f"backfill plan --processor {told.processor} --dates {told.day} --cascade{rest}"
-        case Standing.NOT_EXPECTED if told.waivers:
-            return "backfill waivers"
-        case _:
-            return f"backfill plan{rest}"
+    return f"{attempt.run} {attempt.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC {word}{why}{call}"
 
 
 def _percent(share: float) -> str:
