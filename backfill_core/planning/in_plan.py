@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from backfill_core.coverage import TO_DO, Coverage, State
+from backfill_core.coverage import Coverage, State
 from backfill_core.dates import DateSet, day_number
 from backfill_core.graph import Pipeline
 from backfill_core.model.table import Table
@@ -30,13 +30,19 @@ def in_plan(pipeline: Pipeline, coverage: Coverage, plan: Plan, unit: Unit) -> I
         return InPlan(standing=Standing.OUTSIDE, why=f"the plan is about {plan.request.span}")
     covered = coverage.processors[name]
     state = next(state for state, dates in covered.states.items() if one <= dates)
-    if state is State.NOT_EXPECTED:
-        return InPlan(standing=Standing.NOT_EXPECTED, why=_warms_up(pipeline, coverage, unit))
-    if state is State.PENDING:
-        return InPlan(standing=Standing.PENDING, why=_settles(pipeline, unit))
-    if state in TO_DO:
-        return InPlan(standing=Standing.PENDING, why="what it needs may still come")
-    return InPlan(standing=Standing.STALE if state is State.STALE else Standing.COMPLETE)
+    match state:
+        case State.NOT_EXPECTED:
+            return InPlan(standing=Standing.NOT_EXPECTED, why=_warms_up(pipeline, coverage, unit))
+        case State.UNKNOWN:
+            return InPlan(standing=Standing.OUTSIDE, why="the calendar does not know the date")
+        case State.PENDING:
+            return InPlan(standing=Standing.PENDING, why=_settles(pipeline, unit))
+        case State.MISSING | State.PARTIAL | State.INVALID:
+            return InPlan(standing=Standing.PENDING, why="what it needs may still come")
+        case State.STALE:
+            return InPlan(standing=Standing.STALE)
+        case State.COMPLETE:
+            return InPlan(standing=Standing.COMPLETE)
 
 
 def _planned(plan: Plan, unit: Unit) -> InPlan:
