@@ -77,7 +77,9 @@ def _detail(covered: ProcessorCoverage, found: State, number: int) -> str:
     match found:
         case State.PARTIAL | State.MISSING | State.PENDING:
             have, want = covered.counts.get(number, (0, 0))
-            return f"{have}/{want}" if want and (have or found is State.PARTIAL) else ""
+            if found is State.PARTIAL:
+                return f"{have}/{want}" if want else "of an unknown number"
+            return f"{have}/{want}" if have else ""
         case State.INVALID:
             one = DateSet.from_numbers([number])
             return ", ".join(rule for rule, dates in sorted(covered.findings.broken.items()) if one <= dates)

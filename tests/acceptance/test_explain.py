@@ -78,8 +78,8 @@ def test_needs_are_told_with_their_windows_and_what_lacks(shop: Path) -> None:
     ("unit", "standing", "doing"),
     [
         (("orders", "2024-05-09"), "planned: missing", "execute --processor orders --dates 2024-05-09 --today 2024-05-20"),
-        (("sums", "2024-05-09"), "planned: missing", "execute --processor +sums --dates 2024-05-09 --today 2024-05-20"),
-        (("sums", "2024-05-10"), "planned: missing", "execute --to 2024-05-10 --today 2024-05-20"),
+        (("sums", "2024-05-09"), "planned: partial of", "execute --processor +sums --dates 2024-05-09 --today 2024-05-20"),
+        (("sums", "2024-05-10"), "planned: partial of", "execute --to 2024-05-10 --today 2024-05-20"),
         (("orders", "2024-05-02"), "nothing to do", "plan --to 2024-05-10 --today 2024-05-20"),
         (("orders", "2024-05-12"), "not planned: the plan is about", "plan --to 2024-05-10 --today 2024-05-20"),
     ],

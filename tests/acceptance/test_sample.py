@@ -76,10 +76,12 @@ def test_the_demo_finds_its_answers_and_a_plan_after_it_is_empty(sample: Path, c
 
 def test_the_commands_of_the_readme_do_what_it_says(sample: Path) -> None:
     words = re.findall(r"^\.venv/bin/backfill ([^#\n]*[^# \n])", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert [line.split()[0] for line in words] == ["coverage", "plan", "execute", "report"]
+    assert [line.split()[0] for line in words] == ["coverage", "plan", "explain", "execute", "report"]
     shown = {line.split()[0]: backfill(sample, *line.split()) for line in words}
     codes = {name: came.returncode for name, came in shown.items()}
-    assert codes == {"coverage": 0, "plan": 0, "execute": 1, "report": 0}, "9 units stay blocked, and execute says so"
+    assert codes == {"coverage": 0, "plan": 0, "explain": 0, "execute": 1, "report": 0}, (
+        "9 units stay blocked, and execute says so"
+    )
     assert "L4 1,613 of 1,832 games, 88.0 %, ceiling 88.5 %" in shown["coverage"].stdout
     assert "no landing file -> blocks 9 units of 9 processors" in re.sub(r"\s+", " ", shown["execute"].stdout)
 
