@@ -178,13 +178,15 @@ class SqliteJournal:
             raise JournalError(path=self.path, problem=f"run r{run} cannot be read: {error}") from error
 
     def durations(self, target: str) -> dict[str, list[float]]:
-        from backfill_core.adapters.event_codec import decode
-        from backfill_core.durations import Durations
-
         # A long history costs no more than a short one: of the newest events, blocks are taken that lie evenly in their runs,
         # for a run ends with the processors of its last layer.
         mine = "FROM events WHERE run IN (SELECT id FROM runs WHERE target = ?)"
         (count,) = self._db.execute(f"SELECT COUNT(*) {mine}", (target,)).fetchone()
+        if not count:
+            return {}  # a plan of a new project needs no events, and loading them would show in its time
+        from backfill_core.adapters.event_codec import decode
+        from backfill_core.durations import Durations
+
         apart = max(1, -(-min(count, 10 * _LATELY) // _LATELY))
         rows = self._db.execute(
             f"SELECT run, kind, body {mine} AND kind IN ('BatchStarted', 'BatchEnded', 'UnitsEnded') AND seq / ? % ? = 0 "

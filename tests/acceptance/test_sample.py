@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,8 @@ def test_each_wound_is_explained_down_to_the_games_and_players_that_lack(sample:
     assert (features["state"], features["detail"], features["held"]["unexpected"]) == ("not expected", "warm-up", True)
 
 
-def test_a_forecast_knows_the_gates_that_will_close(sample: Path) -> None:
+def test_a_forecast_knows_the_gates_that_will_close(sample: Path, tmp_path: Path) -> None:
+    sample = shutil.copytree(sample, tmp_path / "sample")
     plan = answer(sample, "plan", "--layer", "L4")
     (closure,) = plan["closures"]
     assert (closure["gate"], closure["dates"]) == ("l3-games", ["2025-03-05", "2025-03-07", "2025-04-19", "2025-12-30"])
@@ -63,7 +66,7 @@ def test_a_forecast_knows_the_gates_that_will_close(sample: Path) -> None:
 
 
 def test_the_demo_finds_its_answers_and_a_plan_after_it_is_empty(sample: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert demo.main(sample) == 0, capfd.readouterr().out
+    assert demo.show(sample, time.monotonic()) == 0, capfd.readouterr().out
     shown = capfd.readouterr().out
     assert "what remains is exactly what the answers say" in shown
     assert "L4 games 275 (15.0 %) -> 1,613 (88.0 %)" in shown

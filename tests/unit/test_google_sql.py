@@ -86,9 +86,10 @@ def questions() -> Iterator[TableQuestion]:
         ColumnCheck(name="one of", column="team", values=("x", "it's")),
         ColumnCheck(name="number", column="points", values=(0, 2), among="active"),
     )
+    # Every kind of table meets one other, and one kind every other: what is written of the two does not mix.
     for table in (BY_DAY, STAMPED, WRITTEN, replace(BY_DAY, only={"source": "api"}, hash=None)):
         yield TableQuestion(processor="lines", table=table, span=SPAN, keys=("player", "points"), checks=own_checks)
-        for other in OTHERS:
+        for other in OTHERS if table is STAMPED else OTHERS[:1]:
             yield TableQuestion(processor="lines", table=table, span=SPAN, checks=apart(other))
             for pair in comparisons(other):
                 yield TableQuestion(processor="lines", table=table, span=SPAN, comparisons=(pair,))
@@ -273,7 +274,7 @@ def test_google_and_duckdb_return_the_same_rows(google: Google, embedded: duckdb
     told = 0
     for question in questions():
         # Names are listed from the same relations; asking Google for each of them twice would take as long again.
-        named = len(question.comparisons) > 1 or question.table is STAMPED
+        named = len(question.comparisons) > 1 or question.table is WRITTEN
         google_says, duckdb_says = (
             [*statements(question, each), *(listings(question, each) if named else [])] for each in (BIGQUERY, DUCKDB)
         )
