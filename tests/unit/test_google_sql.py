@@ -274,7 +274,7 @@ def test_google_and_duckdb_return_the_same_rows(google: Google, embedded: duckdb
     told = 0
     for question in questions():
         # Names are listed from the same relations; asking Google for each of them twice would take as long again.
-        named = len(question.comparisons) > 1 or question.table is STAMPED
+        named = len(question.comparisons) > 1 or question.table is WRITTEN
         google_says, duckdb_says = (
             [*statements(question, each), *(listings(question, each) if named else [])] for each in (BIGQUERY, DUCKDB)
         )
