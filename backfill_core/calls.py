@@ -8,6 +8,8 @@ from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import CalendarDays
 from backfill_core.model.table import Files
 from backfill_core.model.units import Batch
+from backfill_core.planning.contents import content_column
+from backfill_core.planning.judge import window_map
 from backfill_core.ports import Call
 from backfill_core.queries.asking import question_about, tables_named
 
@@ -27,6 +29,11 @@ def make_call(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], batch: 
         spec=spec,
         question=question_about(pipeline, processor, calendars, batch.dates.span),
         tables=tables_named(pipeline, named),
+        contents=tuple(
+            content_column(edge.hash, edge, window_map(pipeline, edge, calendars), batch.dates.numbers())
+            for edge in pipeline.edges_into[name]
+            if edge.hash
+        ),
         sources={each: files for each, files in sources.items() if isinstance(files, Files)},
         seasons=calendar.seasons,
     )

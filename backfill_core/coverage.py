@@ -46,6 +46,8 @@ class DateFacts:
     newest: Mapping[int, int] = field(default_factory=dict)
     #: One hash of all the row hashes of the day, whatever their order; where the table declares a column of them.
     hashes: Mapping[int, str] = field(default_factory=dict)
+    #: The content that the day's rows were computed from, by the column that says so; only days all of whose rows say the same.
+    made_from: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     #: Rows by key, of each column asked for: column -> day -> key -> rows.
     keys: Mapping[str, Mapping[int, Mapping[str, int]]] = field(default_factory=dict)
     #: (good, judged) of each check asked for, by its name.

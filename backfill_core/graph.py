@@ -47,6 +47,8 @@ class Edge:
     kind: EdgeKind
     #: Share of the window's dates that must be there; nothing is required of an edge that only reads.
     share: float
+    #: Column of the downstream's table with the content of this edge that its rows were computed from.
+    hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ def edges_of(processor: Processor) -> tuple[Edge, ...]:
             window=need.window,
             kind=EdgeKind.SOFT if need.soft else EdgeKind.HARD,
             share=need.required,
+            hash=need.hash,
         )
         for need in processor.needs
     ]

@@ -232,7 +232,7 @@ def _micros(instant: datetime) -> int:
 def _own(facts: DateFacts) -> DateFacts:
     """The same facts in dictionaries that may be changed."""
     flat = {f.name: dict(getattr(facts, f.name)) for f in fields(facts) if f.name != "exists"}
-    for nested in ("keys", "checks", "shares"):
+    for nested in ("made_from", "keys", "checks", "shares"):
         flat[nested] = {name: dict(days) for name, days in flat[nested].items()}
     return DateFacts(exists=facts.exists, **flat)
 
@@ -240,9 +240,9 @@ def _own(facts: DateFacts) -> DateFacts:
 def _overwrite(old: DateFacts, fresh: DateFacts, dates: DateSet) -> None:
     """Replaces what ``old`` (made by `_own`) says of those dates with what ``fresh`` says."""
     numbers = dates.numbers()
-    for name in ("rows", "distinct", "oldest", "newest"):
+    for name in ("rows", "distinct", "oldest", "newest", "hashes"):
         _replace_days(getattr(old, name), getattr(fresh, name), numbers)
-    for name in ("keys", "checks", "shares"):
+    for name in ("made_from", "keys", "checks", "shares"):
         mine, theirs = getattr(old, name), getattr(fresh, name)
         for key in {*mine, *theirs}:
             _replace_days(mine.setdefault(key, {}), theirs.get(key, {}), numbers)

@@ -17,9 +17,11 @@ from backfill_core.events import Claim, Failure, Outcome
 from backfill_core.model.runs import Python, Sql
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
+from backfill_core.planning.contents import ContentColumn
 from backfill_core.ports import BatchResult, Call, RunContext
 from backfill_core.queries.dialect import DUCKDB
 from backfill_core.queries.files import files_days
+from backfill_core.queries.question import TableQuestion
 from backfill_core.queries.slices import Slice
 
 if TYPE_CHECKING:
@@ -157,6 +159,8 @@ def _in_transaction(
         if result is not _Result.WRITTEN:
             empty = result is _Result.EMPTY
             if not empty:
+                for content in call.contents:
+                    _fill(warehouse, cursor, call, content, known)
                 if not table.ddl:
                     warehouse.make_like(table, _RESULT, cursor)
                 _check_slice(cursor, table)
@@ -172,6 +176,30 @@ def _in_transaction(
     if result is _Result.TABLE:
         warehouse.stands(table)
     return facts, shrunk
+
+
+def _fill(
+    warehouse: DuckDBWarehouse,
+    cursor: duckdb.DuckDBPyConnection,
+    call: Call,
+    content: ContentColumn,
+    known: frozenset[str],
+) -> None:
+    """Says in the computed rows what they were computed from, where they do not say it themselves."""
+    asked = [
+        TableQuestion(processor=name, table=call.tables[name], span=span) for name in content.upstreams if (span := content.span)
+    ]
+    there = {question.processor: question.without(warehouse.missing(question, cursor, known)) for question in asked}
+    texts = content.texts({name: warehouse.facts(question, cursor).hashes for name, question in there.items()})
+    column = DUCKDB.name(content.column)
+    change = "ALTER COLUMN {} TYPE VARCHAR" if content.column in _result_columns(cursor) else "ADD COLUMN {} VARCHAR"
+    cursor.execute(f"ALTER TABLE {_RESULT} {change.format(column)}")
+    rows = Slice(replace(_written(call), only={}), "t", call.batch.dates.span, DUCKDB, warehouse.names)
+    cursor.execute(
+        f"UPDATE {_RESULT} AS t SET {column} = v.text FROM (SELECT UNNEST($days) AS day, UNNEST($texts) AS text) AS v "
+        f"WHERE {rows.where} AND {rows.day} = v.day AND t.{column} IS NULL",
+        rows.params | {"days": [day_of(day) for day in texts], "texts": list(texts.values())},
+    )
 
 
 def _written(call: Call) -> Table:

@@ -68,6 +68,7 @@ class _Problems:
     def all(self) -> Iterator[str]:
         yield from self._shares()
         yield from self._windows()
+        yield from self._contents()
         if isinstance(self.processor.writes, Table):
             yield from _table_problems(self.processor.writes)
         checks = (*self.processor.expectations, *self.processor.rules)
@@ -97,6 +98,25 @@ class _Problems:
                     yield f"has a window of {window}, which holds nothing. Give it 1 or more"
                 case _:
                     pass
+
+    def _contents(self) -> Iterator[str]:
+        """Columns that say what rows were computed from: where they are, and whether there is anything to say."""
+        columns = [need.hash for need in self.processor.needs if need.hash]
+        own = self.processor.writes
+        taken = {*own.key, own.date, own.updated, own.hash, *own.only} if isinstance(own, Table) else set()
+        for column, count in Counter(columns).items():
+            if count > 1 or column in taken:
+                yield f'has a need with hash="{column}", a column that is taken. Give it one of its own'
+        if columns and not (isinstance(own, Table) and own.updated):
+            yield f'has a need with hash="{columns[0]}", but does not tell when its rows were written. Table(…, updated="…") does'
+        for need in self.processor.needs:
+            for name in need.upstreams if need.hash else ():
+                other = self.processors.get(name)
+                if other and not (isinstance(other.writes, Table) and other.writes.hash and other.writes.updated):
+                    yield (
+                        f'has a need with hash="{need.hash}", but {name} does not tell when its rows were written and what is in '
+                        'them. Table(…, updated="…", hash="…") does'
+                    )
 
     def _check(self, check: object) -> Iterator[str]:
         match check:

@@ -21,6 +21,7 @@ from backfill_core.model.needs import Need
 from backfill_core.model.processor import Processor
 from backfill_core.model.reviews import NO_REVIEWS, Reviews
 from backfill_core.model.table import Table
+from backfill_core.planning.contents import content_column
 from backfill_core.planning.need_met import need_met, reaches
 from backfill_core.planning.newer import newer_in_window
 from backfill_core.planning.rules import failing
@@ -253,9 +254,21 @@ class _Judge:
                 if (own or name in self.upstream) and oldest:
                     newest = self.facts.newest if own else self.upstream[name].facts.newest
                     days = newer_in_window(held, oldest, newest, window)
+                    days -= self._unchanged(edge, window, days)
                     if days:
                         stale[name] = stale.get(name, DateSet()) | days
         return stale
+
+    def _unchanged(self, edge: Edge, window: WindowMap, days: DateSet) -> DateSet:
+        """Of days whose window holds something newer, those whose rows say that its content is what they were computed from."""
+        said = self.facts.made_from.get(edge.hash, {}) if edge.hash else {}
+        saying = [day for day in days.numbers() if day in said]
+        if not edge.hash or not saying:
+            return DateSet()
+        facts = {name: up.facts for name, up in self.upstream.items()} | {self.processor.name: self.facts}
+        column = content_column(edge.hash, edge, window, saying)
+        now = column.texts({name: facts[name].hashes for name in edge.upstreams if name in facts})
+        return DateSet.from_numbers([day for day in saying if said[day] == now[day]])
 
     def _looked_at(self) -> Mapping[int, int]:
         """Up to which instant each day's rows take account of their inputs: since they were written, or were accepted."""

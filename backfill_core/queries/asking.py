@@ -40,6 +40,7 @@ def question_about(pipeline: Pipeline, processor: Processor, calendars: Mapping[
         table=table,
         span=span,
         keys=tuple(dict.fromkeys(wanted + measured)),
+        made_from=tuple(need.hash for need in processor.needs if need.hash),
         checks=tuple(
             _column_check(pipeline, table, rule)
             for rule in processor.rules

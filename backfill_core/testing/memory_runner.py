@@ -7,11 +7,14 @@ from datetime import date
 from typing import Any, NoReturn
 
 from backfill_core.coverage import NO_FACTS
+from backfill_core.dates import day_number
 from backfill_core.events import Claim, Failure, Outcome
 from backfill_core.model.runs import Python
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
+from backfill_core.planning.contents import ContentColumn
 from backfill_core.ports import BatchResult, Call, RunContext
+from backfill_core.queries.question import TableQuestion
 from backfill_core.testing.memory_warehouse import MemoryWarehouse
 from backfill_core.testing.row_facts import Row, day_in, in_slice
 
@@ -43,7 +46,7 @@ class MemoryRunner:
         try:
             self.warehouse.make_declared(call.tables.values())
             answer = call.spec.function(list(call.batch.dates), self._context(call))
-            rows: list[Row] = list(answer or ())
+            rows = self._filled(call, table, answer or ())
             if answer is None or not (rows or self.warehouse.holds(table.name)):
                 facts = self.warehouse.facts(call.question) if self.warehouse.holds(table.name) else NO_FACTS
                 return BatchResult(outcomes=_all(call, Outcome(claim=Claim.DONE)), facts={call.processor.name: facts})
@@ -57,6 +60,21 @@ class MemoryRunner:
         for day, (before, after) in shrunk.items():
             outcomes[Unit(call.processor.name, day)] = _failed(f"shrank, {before} keys -> {after}; nothing was changed")
         return BatchResult(outcomes=outcomes, facts={call.processor.name: facts})
+
+    def _filled(self, call: Call, table: Table, answer: Iterable[Row]) -> list[Row]:
+        """The rows, which say what they were computed from where they do not say it themselves."""
+        rows = [dict(row) for row in answer]
+        for content in call.contents:
+            texts = content.texts({name: self._hashes(call.tables[name], content) for name in content.upstreams})
+            for row in rows:
+                if row.get(content.column) is None and (day := day_in(table, row)) is not None:
+                    row[content.column] = texts.get(day_number(day))
+        return list(rows)
+
+    def _hashes(self, table: Table, content: ContentColumn) -> Mapping[int, str]:
+        if content.span is None or not self.warehouse.holds(table.name):
+            return {}
+        return self.warehouse.facts(TableQuestion(processor="", table=table, span=content.span)).hashes
 
     def _context(self, call: Call) -> RunContext:
         known = {name: self.files.get(name, {}) for name in call.sources}

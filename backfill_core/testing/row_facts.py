@@ -47,6 +47,7 @@ def facts_of(question: TableQuestion, tables: Mapping[str, HeldTable]) -> DateFa
         oldest={day: min(stamps) for day, stamps in written.items() if stamps},
         newest={day: max(stamps) for day, stamps in written.items() if stamps},
         hashes={day: _digest(rows, table.hash) for day, rows in days.items()} if table.hash else {},
+        made_from={column: _said(days, column) for column in question.made_from},
         keys={column: {day: _counts(rows, column) for day, rows in days.items()} for column in question.keys},
         checks=checks,
         shares={pair.name: asked.compare(pair) for pair in question.comparisons},
@@ -202,6 +203,12 @@ def _distinct(table: Table, rows: Sequence[Row]) -> int:
         return len(rows)
     found = {tuple(row[column] for column in key) for row in rows}
     return len(found - {(None,)})
+
+
+def _said(days: Mapping[int, Sequence[Row]], column: str) -> dict[int, str]:
+    """What all of a day's rows say in a column, of the days on which they say the same."""
+    texts = {day: {None if row[column] is None else _text(row[column]) for row in rows} for day, rows in days.items()}
+    return {day: str(*said) for day, said in texts.items() if len(said) == 1 and None not in said}
 
 
 def _counts(rows: Sequence[Row], column: str) -> dict[str, int]:

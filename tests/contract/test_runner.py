@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +24,7 @@ from backfill_core.model.processor import Processor
 from backfill_core.model.runs import Python
 from backfill_core.model.table import Files, Table
 from backfill_core.model.units import Batch, Unit
+from backfill_core.planning.contents import ContentColumn
 from backfill_core.ports import BatchResult, Call, Runner
 from backfill_core.queries.question import ColumnCheck, KeyComparison, TableQuestion
 
@@ -66,7 +68,14 @@ class Bench:
         """Runs one batch of a function; ``asked`` is what its question asks beside the rows."""
         return self.runner.run(self.call(work, days, table, **asked))
 
-    def call(self, work: Callable[[Any, Any], Any], days: Sequence[int], table: Table = TABLE, **asked: Any) -> Call:
+    def call(
+        self,
+        work: Callable[[Any, Any], Any],
+        days: Sequence[int],
+        table: Table = TABLE,
+        contents: tuple[ContentColumn, ...] = (),
+        **asked: Any,
+    ) -> Call:
         spec, dates = Python(work), DateSet.of(*(date(2024, 10, day) for day in days))
         return Call(
             batch=Batch(number=1, processors=("lines",), dates=dates),
@@ -75,6 +84,7 @@ class Bench:
             question=TableQuestion(processor="lines", table=table, span=dates.span, **asked),
             tables={"lines": table, **self.tables},
             sources={"feed": FILES},
+            contents=contents,
         )
 
     def there(self, table: str = "box.lines") -> set[tuple[Any, ...]]:
@@ -125,6 +135,33 @@ def test_dates_of_another_type_are_replaced_by_the_day_they_are(bench: Bench, ki
     assert found == {"p0": 1, "p1": 2, "p2": 2, "p3": 2, "p4": 2, "p5": 1}
     shrunk = bench.run(gives(*({**night, "points": 3} for night in nights[2:])), 22, 23, table=table)
     assert shrunk.outcomes == units(d22=failed("shrank, 2 keys -> 1; nothing was changed"), d23=DONE)
+
+
+def test_rows_say_what_they_were_computed_from(bench: Bench) -> None:
+    feed = Table("box.feed", date="day", hash="source")
+    bench.tables["feed"] = feed
+    bench.store.put("box.feed", COLUMNS, [line(22, "ann", source="x"), line(22, "bob", source="a"), line(23, "ann", source="y")])
+    same = ContentColumn(column="made", upstreams=("feed",), bounds={day: (day, day) for day in (n(22), n(24))}, plain=True)
+    back = ContentColumn(column="back", upstreams=("feed",), bounds={n(22): (n(22), n(21)), n(24): (n(22), n(23))}, plain=False)
+    told = {**line(24, "bob", 1), "made": "mine"}
+    rows = (line(22, "ann", 1), line(24, "ann", 1), told)
+    bench.store.put("box.lines", {**COLUMNS, "made": "STRING", "back": "STRING"})
+    result = bench.run(gives(*rows), 22, 24, contents=(same, back), made_from=("made", "back"))
+    assert result.outcomes == units(d22=DONE, d24=DONE)
+    both = hashlib.md5(b"a,x").hexdigest()
+    assert facts(result).made_from["made"] == {n(22): both}, "the second date's rows say different things"
+    texts = (f"feed 2024-10-22 {both}", f"feed 2024-10-23 {hashlib.md5(b'y').hexdigest()}")
+    window = sum(int(hashlib.md5(text.encode()).hexdigest()[:12], 16) for text in texts)
+    assert facts(result).made_from["back"] == {n(22): "0", n(24): str(window)}
+    found = {(row["day"].day, row["player"]): row["made"] for row in bench.store.rows("box.lines")}
+    assert found == {(22, "ann"): both, (24, "ann"): "", (24, "bob"): "mine"}
+
+
+def test_a_table_that_is_made_gets_the_columns_that_say_it(bench: Bench) -> None:
+    bench.tables["feed"] = Table("box.feed", date="day", hash="source")
+    made = ContentColumn(column="made", upstreams=("feed",), bounds={n(22): (n(22), n(22))}, plain=True)
+    assert bench.run(gives(line(22, "ann", 1, "s")), 22, contents=(made,)).outcomes == units(d22=DONE)
+    assert [row["made"] for row in bench.store.rows("box.lines")] == [""], "an upstream that is not there holds nothing"
 
 
 def test_the_rows_of_the_batchs_dates_are_replaced_and_no_others(bench: Bench) -> None:

@@ -67,7 +67,7 @@ TOTALS = Processor(
     layer="sums",
     calendar="mondays",
     writes=Table("shop.sums", date="at", date_type="TIMESTAMP", zone="Europe/Berlin", hash="h"),
-    needs=(Need("orders", window=last_games(5, per="team", within=30), soft=True),),
+    needs=(Need("orders", window=last_games(5, per="team", within=30), soft=True, hash="of"), any_of("files", "x", hash="made")),
     rules=(Allowed("n", values=(1, "x")), MatchingKeys("orders", columns=("id",), share=0.9, among="id in orders")),
     complete_when=KeysOf("orders", at_least=10, window=SEASON_TO_DATE, share=0.9),
     run={"local": Sql("sums.sql", max_dates=7)},

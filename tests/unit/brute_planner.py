@@ -5,6 +5,7 @@ It follows DESIGN 4 and 5 and shares no code with ``backfill_core.planning``, so
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -232,9 +233,24 @@ class Model:
             for upstream in edge.upstreams:
                 newest = self.facts[upstream].newest
                 for other in self.looked_at(edge.window, processor.name, edge.upstreams[0], day):
-                    if newest.get(_number(other), oldest) > oldest:
+                    if newest.get(_number(other), oldest) > oldest and not self._unchanged(edge, day):
                         found.add(upstream)
         return found
+
+    def _unchanged(self, edge: Edge, day: date) -> bool:
+        """Whether the unit's rows say that they were computed from what the need's dates hold now."""
+        said = self.facts[edge.downstream].made_from.get(edge.hash or "", {}).get(_number(day))
+        if said is None:
+            return False
+        held = [
+            (name, other, self.facts[name].hashes.get(_number(other)))
+            for other in self.looked_at(edge.window, edge.downstream, edge.upstreams[0], day)
+            for name in edge.upstreams
+        ]
+        if edge.window == SAME_DATE and len(edge.upstreams) == 1:
+            return said == (held[0][2] or "")
+        there = [f"{name} {other} {text}" for name, other, text in held if text is not None]
+        return said == str(sum(int(hashlib.md5(text.encode()).hexdigest()[:12], 16) for text in there))
 
     def _is(self, name: str, day: date, *states: str) -> bool:
         return self.states.get(Unit(name, day)) in states

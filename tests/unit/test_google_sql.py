@@ -84,7 +84,8 @@ def questions() -> Iterator[TableQuestion]:
         ColumnCheck(name="number", column="points", values=(0, 2), among="active"),
     )
     for table in (BY_DAY, STAMPED, WRITTEN, replace(BY_DAY, only={"source": "api"}, hash=None)):
-        yield TableQuestion(processor="lines", table=table, span=SPAN, keys=("player", "points"), checks=own_checks)
+        keys, made_from = ("player", "points"), ("team", "player")
+        yield TableQuestion(processor="lines", table=table, span=SPAN, keys=keys, checks=own_checks, made_from=made_from)
         for other in OTHERS:
             yield TableQuestion(processor="lines", table=table, span=SPAN, checks=apart(other))
             for pair in comparisons(other):

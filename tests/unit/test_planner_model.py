@@ -6,17 +6,17 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import Any, NamedTuple
 
 from brute_planner import Model, reads
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from backfill_core.coverage import NO_FACTS, Coverage, DateFacts
 from backfill_core.dates import DateSet, Span, day_number, day_of
-from backfill_core.graph import Declared, Pipeline
+from backfill_core.graph import Declared, Edge, Pipeline, edges_of
 from backfill_core.model.calendar import CalendarDays, EveryDay, Schedule, Season, Weekly, calendar_days
 from backfill_core.model.expectations import (
     Allowed,
@@ -38,7 +38,8 @@ from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, CalendarDates, Days, LastGames, Window
 from backfill_core.plan import Plan, Request
-from backfill_core.planning.judge import judge_coverage
+from backfill_core.planning.contents import content_column
+from backfill_core.planning.judge import judge_coverage, window_map
 from backfill_core.planning.make_plan import make_plan
 
 BASE = day_number(date(2024, 10, 22))
@@ -80,6 +81,8 @@ class World:
     tables: dict[str, dict[int, tuple[Row, ...]]]
     reach: dict[str, Span]
     request: Request
+    #: What rows say of their content where it is not what they rest on now; None: some row says nothing.
+    said: dict[str, dict[int, str | None]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         lines = [repr(each.value) for each in self.declared if isinstance(each.value, (Layer, Processor))]
@@ -94,6 +97,7 @@ class World:
                 found = " ".join(f"{row.key}{row.n}{'' if row.value else '-'}@{row.written}" for row in rows)
                 lines.append(f"  {day_of(n)} {found}")
         lines += [f"reach {name} {span}" for name, span in self.reach.items()]
+        lines += [f"{name} says {days}" for name, days in self.said.items()]
         return "\n".join([*lines, repr(self.request)])
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
@@ -174,17 +178,32 @@ def facts_of(world: World, processor: Processor) -> DateFacts:
         if isinstance(rule, MatchingKeys) and rule.processor in tables:
             found = {n: keys_on(tables, rule.processor, n) for n in held}
             checks[str(rule)] = {n: (sum(row.key in found[n] for row in rows), len(rows)) for n, rows in held.items()}
-    updated = isinstance(processor.writes, Table) and processor.writes.updated
+    table = processor.writes
+    assert isinstance(table, Table)
     counted = {n: {key: sum(row.key == key for row in rows) for key in sorted({r.key for r in rows})} for n, rows in held.items()}
     return DateFacts(
         rows={n: len(rows) for n, rows in held.items()},
         distinct={n: len({(row.key, row.n) for row in rows}) for n, rows in held.items()},
-        oldest={n: min(row.written for row in rows) for n, rows in held.items()} if updated else {},
-        newest={n: max(row.written for row in rows) for n, rows in held.items()} if updated else {},
+        oldest={n: min(row.written for row in rows) for n, rows in held.items()} if table.updated else {},
+        newest={n: max(row.written for row in rows) for n, rows in held.items()} if table.updated else {},
+        hashes={n: hash_of(rows) for n, rows in held.items()} if table.hash else {},
+        made_from={edge.hash: said_of(world, edge, list(held)) for edge in edges_of(processor) if edge.hash},
         keys={"game": counted},
         checks=checks,
         shares=shares,
     )
+
+
+def hash_of(rows: tuple[Row, ...]) -> str:
+    return " ".join(sorted(f"{row.key}{row.n}{row.value}" for row in rows))
+
+
+def said_of(world: World, edge: Edge, days: list[int]) -> dict[int, str]:
+    """What a table's rows say they were computed from: mostly, what their need holds now."""
+    hashes = {name: {n: hash_of(rows) for n, rows in world.tables.get(name, {}).items()} for name in edge.upstreams}
+    now = content_column(edge.hash or "", edge, window_map(world.pipeline, edge, world.calendars), days).texts(hashes)
+    texts = now | {n: text for n, text in world.said.get(edge.downstream, {}).items() if n in days}
+    return {n: text for n, text in texts.items() if text is not None}
 
 
 def perfect_rows(
@@ -269,6 +288,15 @@ def history(draw: st.DrawFn, wanted: tuple[Expectation, ...]) -> tuple[Need, ...
 
 
 @st.composite
+def told(draw: st.DrawFn, wanted: tuple[Need, ...], telling: set[str], updated: str | None) -> tuple[Need, ...]:
+    """The needs, some of which say what rows were computed from, where all of their upstreams tell it."""
+    return tuple(
+        replace(need, hash=f"from{place}") if updated and telling.issuperset(need.upstreams) and draw(st.integers(0, 2)) else need
+        for place, need in enumerate(wanted)
+    )
+
+
+@st.composite
 def expectations(draw: st.DrawFn, calendar: str, upstreams: list[str]) -> tuple[Expectation, ...]:
     kinds = ["rows"] + ["keys"] * 2 * (calendar == "schedule") + ["of", "of", "history"] * bool(upstreams)
     share = draw(st.sampled_from([1.0, 0.9, 0.5]))
@@ -321,12 +349,16 @@ def projects(draw: st.DrawFn) -> tuple[Declared, ...]:
         layers.append(Layer(label, after=tuple(sorted(after))))
         allowed[label] = {label}.union(*(allowed[before] for before in after))
     processors: list[Processor] = []
+    telling: set[str] = set()
     names = draw(st.permutations(["p", "q", "r", "s", "t", "u", "v"]))[: draw(st.integers(2, 7))]
     for name in names:
         layer = draw(st.sampled_from(labels))
         calendar = draw(st.sampled_from(["every", "schedule", "schedule", "weekly"]))
         upstreams = [other.name for other in processors if other.layer in allowed[layer]]
         source = draw(st.integers(0, 4 if upstreams else 2)) == 0
+        updated, hashed = ("written" if draw(st.integers(0, 3)) else None), draw(st.booleans())
+        if updated and hashed:
+            telling.add(name)
         wanted = draw(expectations(calendar, [] if source else upstreams))
         processors.append(
             Processor(
@@ -337,11 +369,12 @@ def projects(draw: st.DrawFn) -> tuple[Declared, ...]:
                     f"set.{name}",
                     date="day",
                     key=("day", "game", "n"),
-                    updated="written" if draw(st.integers(0, 3)) else None,
+                    updated=updated,
+                    hash="content" if hashed else None,
                     settles_after=draw(st.one_of(st.none(), st.none(), st.integers(1, 6).map(Days))),
                 ),
                 run=SOURCE if source else Sql("x.sql"),
-                needs=() if source else draw(needs(name, upstreams)) + draw(history(wanted)),
+                needs=() if source else draw(told(draw(needs(name, upstreams)) + draw(history(wanted)), telling, updated)),
                 complete_when=wanted,
                 rules=draw(rules([] if source else upstreams)),
                 warmup=draw(st.one_of(st.none(), st.none(), st.integers(1, 4).map(Days))),
@@ -428,12 +461,14 @@ def worlds(draw: st.DrawFn) -> World:
         dates=None if dates is None else DateSet.from_numbers([BASE + n for n in sorted(dates)]),
     )
     back = draw(st.sampled_from([LENGTH, LENGTH, 0, 3]))
+    odd = st.dictionaries(st.integers(BASE, BASE + LENGTH - 1), st.sampled_from(["", "x", None]), max_size=5)
     return World(
         declared=declared,
         calendars=known,
         tables=draw(filled(pipeline, known)),
         reach={name: Span(day_of(BASE + max(0, first - back)), request.span.last) for name in names},
         request=request,
+        said={name: draw(odd) for name in names},
     )
 
 
@@ -512,6 +547,7 @@ def in_order(world: World, plan: Plan) -> None:
 def executed(world: World, plan: Plan) -> World:
     """The world after every planned unit did all it should, stage by stage, oldest dates first."""
     tables = {name: dict(days) for name, days in world.tables.items()}
+    said = {name: dict(days) for name, days in world.said.items()}
     clock = 10_000
     for stage in plan.stages:
         for planned in stage.processors:
@@ -521,9 +557,10 @@ def executed(world: World, plan: Plan) -> World:
                 clock += 1
                 rows = perfect_rows(processor, world.calendar_of, tables, number, clock)
                 table.pop(number, None)
+                said[planned.name].pop(number, None)
                 if rows:
                     table[number] = rows
-    return replace(world, tables=tables)
+    return replace(world, tables=tables, said=said)
 
 
 def in_vain(world: World, unit: Unit) -> bool:
@@ -575,6 +612,23 @@ def shuffled(value: Any, order: random.Random) -> Any:
         order.shuffle(items)
         return dict(items)
     return value
+
+
+@examples(60, 2000)
+@given(world=worlds())
+def test_saying_what_rows_were_computed_from_only_ever_takes_staleness_away(world: World) -> None:
+    silent = replace(
+        world,
+        declared=tuple(
+            replace(each, value=replace(each.value, needs=tuple(replace(need, hash=None) for need in each.value.needs)))
+            if isinstance(each.value, Processor)
+            else each
+            for each in world.declared
+        ),
+    )
+    says, says_not = (states_of(covered(each, each.facts())) for each in (world, silent))
+    assert {unit for unit, state in says.items() if state != says_not[unit]} <= {u for u, s in says_not.items() if s == "stale"}
+    event(f"stale: {'stale' in says_not.values()}, some acquitted: {says != says_not}")
 
 
 @examples(80, 1000)

@@ -33,11 +33,13 @@ LINES = Processor(
     complete_when=Rows(),
     run=SOURCE,
 )
+TOLD = Table("box.sums", date="day", key=("team",), updated="at", hash="content")
 SUMS = replace(LINES, name="sums", writes=Table("box.sums", date="day", key=("team", "player")))
+OTHER = replace(LINES, name="told", writes=replace(TOLD, name="box.told"))
 
 
 def built(*values: Any) -> Pipeline:
-    found = (Layer("raw"), GAMES, EveryDay("daily"), FEED, LINES, *values)
+    found = (Layer("raw"), GAMES, EveryDay("daily"), FEED, LINES, OTHER, *values)
     return Pipeline.build([Declared(value, "plugins/box.py", 7) for value in found], runtime="local")
 
 
@@ -73,6 +75,14 @@ def problems(*values: Any) -> list[str]:
         ({"writes": Files("x.csv"), "rules": (UniqueKey(),)}, 'writes files, of which "unique key" cannot be asked'),
         ({"writes": Table("box.sums", date="d", date_type="STRING", format="%d.%m.%Y")}, "which do not sort"),
         ({"writes": Table("box.sums", date="d", date_type="TIMESTAMP", zone="Mars/Olympus")}, "which is not known"),
+        ({"writes": TOLD, "needs": (Need("lines", hash="made"),)}, 'hash="made", but lines does not tell when its rows were'),
+        ({"writes": TOLD, "needs": (Need("feed", hash="made"),)}, 'hash="made", but feed does not tell when its rows were'),
+        ({"writes": TOLD, "needs": (Need("sums", window=days(2), hash="team"),)}, 'hash="team", a column that is taken'),
+        ({"needs": (Need("told", hash="made"),)}, "but does not tell when its rows were written"),
+        (
+            {"writes": TOLD, "needs": (Need("told", hash="made"), Need("told", window=days(2), hash="made"))},
+            'hash="made", a column that is taken',
+        ),
     ],
 )
 def test_a_processor(changed: dict[str, Any], told: str) -> None:
