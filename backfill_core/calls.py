@@ -11,7 +11,7 @@ from backfill_core.model.units import Batch
 from backfill_core.planning.contents import content_column
 from backfill_core.planning.judge import window_map
 from backfill_core.ports import Call
-from backfill_core.queries.asking import question_about, tables_named
+from backfill_core.queries.asking import questions_about, tables_named
 
 
 def make_call(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], batch: Batch) -> Call:
@@ -23,11 +23,13 @@ def make_call(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], batch: 
     named = (name, *(up for edge in pipeline.edges_into[name] for up in edge.upstreams))
     sources = {each: pipeline.processors[each].writes for each in named}
     calendar = calendars[processor.calendar]
+    questions = questions_about(pipeline, processor, calendars, batch.dates.span)
     return Call(
         batch=batch,
         processor=processor,
         spec=spec,
-        question=question_about(pipeline, processor, calendars, batch.dates.span),
+        question=questions.pop(name),
+        also=questions,
         tables=tables_named(pipeline, named),
         contents=tuple(
             content_column(edge.hash, edge, window_map(pipeline, edge, calendars), batch.dates.numbers())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from backfill_core.dates import DateSet, Span, union
+from backfill_core.dates import DateSet, Span, day_of, union
 from backfill_core.model.calendar import CalendarDays
 from backfill_core.model.reviews import NO_REVIEWS, Reviews
 
@@ -54,9 +54,24 @@ class DateFacts:
     checks: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
     #: (there, wanted, beyond what is wanted) of each comparison of keys with another table, by its name.
     shares: Mapping[str, Mapping[int, tuple[int, int, int]]] = field(default_factory=dict)
+    #: Of a processor that fills several tables: the facts of the further ones, by their short names.
+    also: Mapping[str, DateFacts] = field(default_factory=dict)
 
 
 NO_FACTS = DateFacts(exists=False)
+
+
+def together(facts: DateFacts, also: Mapping[str, DateFacts]) -> DateFacts:
+    """The facts of a processor that fills several tables: those of its first one, which was written when any of them was."""
+    if not also:
+        return facts
+    oldest, newest = dict(facts.oldest), dict(facts.newest)
+    for part in also.values():
+        for day, written in part.oldest.items():
+            oldest[day] = min(written, oldest.get(day, written))
+        for day, written in part.newest.items():
+            newest[day] = max(written, newest.get(day, written))
+    return replace(facts, oldest=oldest, newest=newest, also=also)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +110,18 @@ class ProcessorCoverage:
     #: (there, wanted) in the expectation's own measure, for dates that are neither empty nor complete.
     counts: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     facts: DateFacts = NO_FACTS
+    #: Each further table by its short name, judged alone; ``states`` are those of the worst table.
+    also: Mapping[str, ProcessorCoverage] = field(default_factory=dict)
+
+    def lacking(self, day: int) -> tuple[str, tuple[int, int]]:
+        """Of a missing or partial date: words for the further table that lacks something, if it is one, and its counts."""
+        state = State.MISSING if day_of(day) in self.states[State.MISSING] else State.PARTIAL
+        own = day not in self.facts.rows if state is State.MISSING else day in self.counts
+        if not own:
+            for name, part in self.also.items():
+                if day_of(day) in part.states[state]:
+                    return f" in {name}", part.counts.get(day, (0, 0))
+        return "", self.counts.get(day, (0, 0))
 
     def of(self, *states: State) -> DateSet:
         return union(self.states[state] for state in states)

@@ -58,10 +58,12 @@ class Call:
     batch: Batch
     processor: Processor
     spec: RunSpec
-    #: What to ask to verify it, over the batch's dates.
+    #: What to ask of the processor's first table to verify it, over the batch's dates.
     question: TableQuestion
     #: The tables it may name, by processor.
     tables: Mapping[str, Table]
+    #: The same of each further table that the processor fills, by its short name.
+    also: Mapping[str, TableQuestion] = field(default_factory=dict)
     #: The sources of files it may read, by processor.
     sources: Mapping[str, Files] = field(default_factory=dict)
     #: The columns to fill that say what each date's rows were computed from.

@@ -20,6 +20,7 @@ from backfill_core.model.expectations import (
     among_parts,
 )
 from backfill_core.model.processor import Layer, Processor
+from backfill_core.model.runs import Sql
 from backfill_core.model.table import Table
 from backfill_core.model.windows import CalendarDates, Days, LastGames, Window
 
@@ -56,6 +57,20 @@ def processor_problems(
     found = _Problems(processor, processors, calendars)
     for problem in found.all():
         yield f'processor "{processor.name}" {problem}'
+    if processor.also:
+        for problem in _several_tables(processor):
+            yield f'processor "{processor.name}" {problem}'
+    for name, part in processor.parts.items():
+        for problem in _Problems(part, processors, calendars).of_table():
+            yield f'processor "{processor.name}", table {name}, {problem}'
+
+
+def _several_tables(processor: Processor) -> Iterator[str]:
+    specs = processor.run.values() if isinstance(processor.run, Mapping) else (processor.run,)
+    if not isinstance(processor.writes, Table):
+        yield "leaves files, and fills tables also. Give the tables a processor of their own"
+    if any(isinstance(spec, Sql) for spec in specs):
+        yield "fills several tables, and an Sql file fills one. Give each its own processor, or run a Python function"
 
 
 class _Problems:
@@ -66,9 +81,13 @@ class _Problems:
         self.key = processor.writes.key_on_date if isinstance(processor.writes, Table) else ()
 
     def all(self) -> Iterator[str]:
+        yield from self._contents()
+        yield from self.of_table()
+
+    def of_table(self) -> Iterator[str]:
+        """What is wrong with a table and what must be true of it."""
         yield from self._shares()
         yield from self._windows()
-        yield from self._contents()
         if isinstance(self.processor.writes, Table):
             yield from _table_problems(self.processor.writes)
         checks = (*self.processor.expectations, *self.processor.rules)
@@ -112,7 +131,9 @@ class _Problems:
         for need in self.processor.needs:
             for name in need.upstreams if need.hash else ():
                 other = self.processors.get(name)
-                if other and not (isinstance(other.writes, Table) and other.writes.hash and other.writes.updated):
+                if other and other.also:
+                    yield f'has a need with hash="{need.hash}", but {name} fills several tables: no one hash tells them'
+                elif other and not (isinstance(other.writes, Table) and other.writes.hash and other.writes.updated):
                     yield (
                         f'has a need with hash="{need.hash}", but {name} does not tell when its rows were written and what is in '
                         'them. Table(…, updated="…", hash="…") does'

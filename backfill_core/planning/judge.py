@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from backfill_core.coverage import NO_FACTS, Coverage, DateFacts, Findings, ProcessorCoverage
@@ -27,6 +27,7 @@ from backfill_core.planning.newer import newer_in_window
 from backfill_core.planning.rules import failing
 from backfill_core.planning.state import state
 from backfill_core.planning.windows import WindowMap
+from backfill_core.planning.worst import worst
 
 TOO_LITTLE_HISTORY = "too little history"
 WARM_UP = "warm-up"
@@ -74,9 +75,16 @@ def judge_processor(
     reviews: Reviews = NO_REVIEWS,
 ) -> ProcessorCoverage:
     """The state of one processor's dates, given the coverage of all it reads."""
+    also: dict[str, ProcessorCoverage] = {}
+    for short, part in pipeline.processors[name].parts.items():
+        # Whether a date is stale is asked once, of all its tables.
+        held = replace(facts.also.get(short, NO_FACTS), oldest={}, newest={})
+        judge = _Judge(pipeline, part, held, asked, upstream, calendars, today, reviews)
+        findings = judge.findings()
+        also[short] = ProcessorCoverage(name=name, findings=findings, states=state(findings), counts=judge.counts, facts=held)
     judge = _Judge(pipeline, pipeline.processors[name], facts, asked, upstream, calendars, today, reviews)
-    findings = judge.findings()
-    return ProcessorCoverage(name=name, findings=findings, states=state(findings), counts=judge.counts, facts=facts)
+    findings = worst(judge.findings(), also)
+    return ProcessorCoverage(name=name, findings=findings, states=state(findings), counts=judge.counts, facts=facts, also=also)
 
 
 def window_map(pipeline: Pipeline, edge: Edge, calendars: Mapping[str, CalendarDays]) -> WindowMap:

@@ -22,6 +22,7 @@ from backfill_core import (
     Need,
     NotNull,
     Offending,
+    Output,
     Positive,
     Processor,
     Python,
@@ -60,6 +61,7 @@ ORDERS = Processor(
     complete_when=(CalendarKeys("id", exactly=2), AtMost(1.1, of="files"), Rows(at_least=3)),
     rules=(UniqueKey(), NotNull("n", share=0.9, among="active"), Positive("n"), Offending("sums", sql="r.sql", reads=("files",))),
     warmup=days(14),
+    also=(Output(Table("shop.lines", date="day", key=("id", "item")), complete_when=Rows(at_least=1), rules=(UniqueKey(),)),),
     run=Python(load, max_dates=7),
 )
 TOTALS = Processor(

@@ -121,7 +121,7 @@ class Model:
     # The state of a unit
 
     def _state(self, processor: Processor, day: date) -> str:
-        unit, number, facts = Unit(processor.name, day), _number(day), self.facts[processor.name]
+        unit, number = Unit(processor.name, day), _number(day)
         calendar = self._calendar(processor.name)
         if calendar.horizon and day > calendar.horizon:
             return "unknown"
@@ -129,24 +129,40 @@ class Model:
         if why:
             self.not_expected[unit] = why
             return "not expected"
-        held = facts.rows.get(number, 0)
-        counts = [(e, self._count(e, processor, number)) for e in processor.expectations if not isinstance(e, AtMost)]
-        short = [(have, want) for e, (have, want) in counts if not want or not _reaches(have, want, _share(e))]
-        settles = processor.writes.settles_after if isinstance(processor.writes, Table) else None
-        if (not held or short) and settles and (self.today - day).days < settles.count:
+        tables = {"": processor} | {f" in {short}": part for short, part in processor.parts.items()}
+        # What a further table cannot know yet, nobody expects of it.
+        tables = {where: each for where, each in tables.items() if not self._why_not_expected(each, day)}
+        held = {where: self._facts_of(each).rows.get(number, 0) for where, each in tables.items()}
+        short = {where: self._short(each, number) for where, each in tables.items()}
+        wait = max(settles.count if (settles := _table(each).settles_after) else 0 for each in tables.values())
+        if (not all(held.values()) or any(short.values())) and (self.today - day).days < wait:
             return "pending"
-        if not held:
-            return "missing"
-        if short:
-            have, want = min(short, key=lambda count: (Fraction(count[0], count[1] or 1), -count[1]))
-            self.details[unit] = f"partial {have}/{want}" if want else "partial of an unknown number"
-            return "partial"
-        broken = self._broken(processor, number)
-        if broken:
-            self.details[unit] = f"invalid: {broken[0]}"
-            return "invalid"
+        for where in tables:
+            if not held[where]:
+                self.details[unit] = f"missing{where}"
+                return "missing"
+        for where in tables:
+            if short[where]:
+                have, want = min(short[where], key=lambda count: (Fraction(count[0], count[1] or 1), -count[1]))
+                self.details[unit] = (f"partial {have}/{want}" if want else "partial of an unknown number") + where
+                return "partial"
+        for where, each in tables.items():
+            broken = self._broken(each, number)
+            if broken:
+                self.details[unit] = f"invalid: {broken[0]}{where}"
+                return "invalid"
         self.newer[unit] = self._newer(processor, day)
         return "stale" if self.newer[unit] else "complete"
+
+    def _facts_of(self, processor: Processor) -> DateFacts:
+        """The facts of a processor's first table, or of the further one that it is seen as filling alone."""
+        facts, table = self.facts[processor.name], processor.writes
+        whole = self.pipeline.processors[processor.name]
+        return facts if table == whole.writes else facts.also[_table(processor).short]
+
+    def _short(self, processor: Processor, number: int) -> list[tuple[int, int]]:
+        counts = [(e, self._count(e, processor, number)) for e in processor.expectations if not isinstance(e, AtMost)]
+        return [(have, want) for e, (have, want) in counts if not want or not _reaches(have, want, _share(e))]
 
     def _why_not_expected(self, processor: Processor, day: date) -> str | None:
         calendar = self._calendar(processor.name)
@@ -179,7 +195,7 @@ class Model:
 
     def _count(self, check: Expectation, processor: Processor, number: int) -> tuple[int, int]:
         """(there, wanted) on one day."""
-        facts = self.facts[processor.name]
+        facts = self._facts_of(processor)
         match check:
             case CalendarKeys(column=column, exactly=exactly, at_least=at_least):
                 keys = self._calendar(processor.name).keys.get(number, frozenset())
@@ -198,7 +214,7 @@ class Model:
 
     def _broken(self, processor: Processor, number: int) -> list[str]:
         """Rules that fail, in the order they are declared in."""
-        facts, broken = self.facts[processor.name], []
+        facts, broken = self._facts_of(processor), []
         rows = facts.rows[number]
         for rule in (*processor.rules, *processor.expectations):
             match rule:
@@ -295,7 +311,7 @@ class Model:
                 waits = True
             else:
                 roots |= self._roots(edge.upstreams, hopeless)
-        for check in processor.expectations:
+        for check in [check for each in _tables(processor) for check in each.expectations]:
             if isinstance(check, KeysOf) and check.window == SAME_DATE and not self._will_hold_rows(check.processor, day):
                 if self._will_pend(check.processor, day):
                     waits = True
@@ -321,9 +337,14 @@ class Model:
 
     def _keyless(self, processor: Processor, unit: Unit) -> bool:
         """A missing date whose keys come from a window that gives none yet: whether it is expected is open."""
-        to_date = [e for e in processor.expectations if isinstance(e, KeysOf) and e.window != SAME_DATE]
-        wants = [self._count(check, processor, _number(unit.day))[1] for check in to_date]
-        return self.states[unit] == "missing" and 0 in wants
+        number = _number(unit.day)
+        for each in _tables(processor):
+            to_date = [e for e in each.expectations if isinstance(e, KeysOf) and e.window != SAME_DATE]
+            wants = [self._count(check, each, number)[1] for check in to_date]
+            empty = not self._facts_of(each).rows.get(number) and not self._why_not_expected(each, unit.day)
+            if self.states[unit] == "missing" and empty and 0 in wants:
+                return True
+        return False
 
     def _planned_reads(self, processor: Processor, day: date) -> list[str]:
         """Processors of which the unit's expectations and rules read a planned unit, in the order they are named."""
@@ -392,7 +413,8 @@ class Model:
 def reads(processor: Processor) -> list[tuple[str, Window]]:
     """What expectations and rules read of other processors: names and windows, in the order they are named."""
     found: list[tuple[str, Window]] = []
-    for check in (*processor.expectations, *processor.rules):
+    checks = [check for each in _tables(processor) for check in (*each.expectations, *each.rules)]
+    for check in checks:
         match check:
             case KeysOf(processor=name, window=window, at_least=at_least, also_in=also_in):
                 found.append((name, window))
@@ -411,6 +433,16 @@ def reads(processor: Processor) -> list[tuple[str, Window]]:
             case _:
                 pass
     return found
+
+
+def _tables(processor: Processor) -> list[Processor]:
+    """The processor as it fills each of its tables alone, the first one first."""
+    return [processor, *processor.parts.values()]
+
+
+def _table(processor: Processor) -> Table:
+    assert isinstance(processor.writes, Table)
+    return processor.writes
 
 
 def _number(day: date) -> int:

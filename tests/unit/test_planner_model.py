@@ -14,7 +14,7 @@ from brute_planner import Model, reads
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from backfill_core.coverage import NO_FACTS, Coverage, DateFacts
+from backfill_core.coverage import NO_FACTS, Coverage, DateFacts, together
 from backfill_core.dates import DateSet, Span, day_number, day_of
 from backfill_core.graph import Declared, Edge, Pipeline, edges_of
 from backfill_core.model.calendar import CalendarDays, EveryDay, Schedule, Season, Weekly, calendar_days
@@ -32,8 +32,8 @@ from backfill_core.model.expectations import (
     among_parts,
 )
 from backfill_core.model.needs import Need
-from backfill_core.model.processor import Layer, Processor
-from backfill_core.model.runs import SOURCE, Sql
+from backfill_core.model.processor import Layer, Output, Processor
+from backfill_core.model.runs import SOURCE, Python
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, CalendarDates, Days, LastGames, Window
@@ -112,7 +112,11 @@ class World:
         return {name: self.calendars[processor.calendar] for name, processor in self.pipeline.processors.items()}
 
     def facts(self) -> dict[str, DateFacts]:
-        return {name: facts_of(self, processor) for name, processor in self.pipeline.processors.items()}
+        found = {}
+        for name, processor in self.pipeline.processors.items():
+            also = {short: facts_of(self, part, short) for short, part in processor.parts.items()}
+            found[name] = together(facts_of(self, processor, name), also)
+        return found
 
 
 def season_start(calendar: CalendarDays, number: int) -> int:
@@ -151,10 +155,10 @@ def wanted_keys(check: KeysOf, name: str, known: Mapping[str, CalendarDays], tab
     return wanted & keys_on(tables, check.also_in, number) if check.also_in else wanted
 
 
-def facts_of(world: World, processor: Processor) -> DateFacts:
-    """What one question about the processor's table would come to."""
-    name, tables, calendar = processor.name, world.tables, world.calendars[processor.calendar]
-    days = DateSet.of_span(world.reach[name]).numbers()
+def facts_of(world: World, processor: Processor, name: str) -> DateFacts:
+    """What one question about a table of the processor would come to."""
+    tables, calendar = world.tables, world.calendars[processor.calendar]
+    days = DateSet.of_span(world.reach[processor.name]).numbers()
     held = {n: tables[name][n] for n in days if n in tables.get(name, {})}
     shares: dict[str, dict[int, tuple[int, int, int]]] = {}
     for check in processor.expectations:
@@ -162,7 +166,10 @@ def facts_of(world: World, processor: Processor) -> DateFacts:
         if isinstance(check, KeysOf) and {check.processor, check.also_in or check.processor} <= tables.keys():
             found = shares.setdefault(str(check), {})
             for n in days:
-                wanted, own = wanted_keys(check, name, world.calendar_of, tables, n), {row.key for row in held.get(n, ())}
+                wanted, own = (
+                    wanted_keys(check, processor.name, world.calendar_of, tables, n),
+                    {row.key for row in held.get(n, ())},
+                )
                 if check.window != SAME_DATE and day_of(n) not in calendar.expected:
                     wanted = set()
                 if wanted or own:
@@ -187,7 +194,7 @@ def facts_of(world: World, processor: Processor) -> DateFacts:
         oldest={n: min(row.written for row in rows) for n, rows in held.items()} if table.updated else {},
         newest={n: max(row.written for row in rows) for n, rows in held.items()} if table.updated else {},
         hashes={n: hash_of(rows) for n, rows in held.items()} if table.hash else {},
-        made_from={edge.hash: said_of(world, edge, list(held)) for edge in edges_of(processor) if edge.hash},
+        made_from={edge.hash: said_of(world, edge, list(held)) for edge in edges_of(processor) if edge.hash and processor.needs},
         keys={"game": counted},
         checks=checks,
         shares=shares,
@@ -339,6 +346,15 @@ def rules(draw: st.DrawFn, upstreams: list[str]) -> tuple[Rule, ...]:
 
 
 @st.composite
+def further(draw: st.DrawFn, name: str, calendar: str, upstreams: list[str]) -> Output:
+    """A second table of a processor."""
+    settles = draw(st.one_of(st.none(), st.none(), st.integers(1, 6).map(Days)))
+    updated = draw(st.sampled_from([None, "written"]))
+    table = Table(f"set.{name}2", date="day", key=("day", "game", "n"), updated=updated, settles_after=settles)
+    return Output(table, complete_when=draw(expectations(calendar, upstreams)), rules=draw(rules(upstreams)))
+
+
+@st.composite
 def projects(draw: st.DrawFn) -> tuple[Declared, ...]:
     """Layers in a partial order whose names do not follow it, and processors that read those before them."""
     labels = draw(st.permutations(["ada", "bob", "cyd"]))[: draw(st.integers(1, 3))]
@@ -357,7 +373,8 @@ def projects(draw: st.DrawFn) -> tuple[Declared, ...]:
         upstreams = [other.name for other in processors if other.layer in allowed[layer]]
         source = draw(st.integers(0, 4 if upstreams else 2)) == 0
         updated, hashed = ("written" if draw(st.integers(0, 3)) else None), draw(st.booleans())
-        if updated and hashed:
+        also = () if draw(st.integers(0, 3)) else (draw(further(name, calendar, [] if source else upstreams)),)
+        if updated and hashed and not also:
             telling.add(name)
         wanted = draw(expectations(calendar, [] if source else upstreams))
         processors.append(
@@ -373,7 +390,8 @@ def projects(draw: st.DrawFn) -> tuple[Declared, ...]:
                     hash="content" if hashed else None,
                     settles_after=draw(st.one_of(st.none(), st.none(), st.integers(1, 6).map(Days))),
                 ),
-                run=SOURCE if source else Sql("x.sql"),
+                run=SOURCE if source else Python(print),
+                also=also,
                 needs=() if source else draw(told(draw(needs(name, upstreams)) + draw(history(wanted)), telling, updated)),
                 complete_when=wanted,
                 rules=draw(rules([] if source else upstreams)),
@@ -420,8 +438,9 @@ def filled(draw: st.DrawFn, pipeline: Pipeline, known: Mapping[str, CalendarDays
     """Tables, each filled from those before it, with holes and flaws on a few of its dates."""
     tables: dict[str, dict[int, tuple[Row, ...]]] = {}
     calendar_of = {name: known[processor.calendar] for name, processor in pipeline.processors.items()}
-    for name, processor in pipeline.processors.items():
-        moods = ["full", "full", "nothing", "absent"] if pipeline.runs(name) else ["full"] * 8 + ["nothing", "absent"]
+    filling = [(name, each) for p in pipeline.processors.values() for name, each in ((p.name, p), *p.parts.items())]
+    for name, processor in filling:
+        moods = ["full", "full", "nothing", "absent"] if pipeline.runs(processor.name) else ["full"] * 8 + ["nothing", "absent"]
         mood = draw(st.sampled_from(moods))
         if mood == "absent":
             continue
@@ -552,23 +571,29 @@ def executed(world: World, plan: Plan) -> World:
     for stage in plan.stages:
         for planned in stage.processors:
             processor = world.pipeline.processors[planned.name]
-            table = tables.setdefault(planned.name, {})
             for number in planned.dates.numbers():
                 clock += 1
-                rows = perfect_rows(processor, world.calendar_of, tables, number, clock)
-                table.pop(number, None)
                 said[planned.name].pop(number, None)
-                if rows:
-                    table[number] = rows
+                for name, each in ((planned.name, processor), *processor.parts.items()):
+                    table = tables.setdefault(name, {})
+                    rows = perfect_rows(each, world.calendar_of, tables, number, clock)
+                    table.pop(number, None)
+                    if rows:
+                        table[number] = rows
     return replace(world, tables=tables, said=said)
 
 
 def in_vain(world: World, unit: Unit) -> bool:
     """Whether no work can complete a unit: nothing is wanted of it, or what is wanted another processor's rows forbid."""
-    processor, number = world.pipeline.processors[unit.processor], day_number(unit.day)
+    processor = world.pipeline.processors[unit.processor]
+    return any(vain_in(world, each, name, unit) for name, each in ((unit.processor, processor), *processor.parts.items()))
+
+
+def vain_in(world: World, processor: Processor, name: str, unit: Unit) -> bool:
+    number = day_number(unit.day)
     for rule in processor.rules:
         if isinstance(rule, MatchingKeys):
-            rows = world.tables[unit.processor].get(number, ())
+            rows = world.tables[name].get(number, ())
             matched = [row for row in rows if row.key in keys_on(world.tables, rule.processor, number)]
             if len(matched) < rule.share * len(rows):
                 return True
@@ -576,7 +601,7 @@ def in_vain(world: World, unit: Unit) -> bool:
         if isinstance(check, KeysOf) and not wanted_keys(check, unit.processor, world.calendar_of, world.tables, number):
             return True
         if isinstance(check, AtMost):
-            count = len(world.tables[unit.processor].get(number, ()))
+            count = len(world.tables[name].get(number, ()))
             others = world.tables.get(check.of, {}) if unit.day in world.reach[check.of] else {}
             if count > check.times * len(others.get(number, ())):
                 return True
