@@ -44,7 +44,7 @@ class DateFacts:
     #: Microseconds since 1970 (UTC) at which the day's oldest and newest rows were written.
     oldest: Mapping[int, int] = field(default_factory=dict)
     newest: Mapping[int, int] = field(default_factory=dict)
-    #: One hash of all the row hashes of the day, whatever their order; where the table declares a column of them.
+    #: One hash of all the row hashes of the day, whatever their order; none where a row has none, or the table no such column.
     hashes: Mapping[int, str] = field(default_factory=dict)
     #: The content that the day's rows were computed from, by the column that says so; only days all of whose rows say the same.
     made_from: Mapping[str, Mapping[int, str]] = field(default_factory=dict)

@@ -206,7 +206,7 @@ def _fill(
     asked = [
         TableQuestion(processor=name, table=call.tables[name], span=span) for name in content.upstreams if (span := content.span)
     ]
-    texts = content.texts({question.processor: _held(warehouse, cursor, question, known).hashes for question in asked})
+    texts = content.texts({question.processor: _held(warehouse, cursor, question, known) for question in asked})
     column = DUCKDB.name(content.column)
     change = "ALTER COLUMN {} TYPE VARCHAR" if content.column in _columns(cursor, relation) else "ADD COLUMN {} VARCHAR"
     cursor.execute(f"ALTER TABLE {relation} {change.format(column)}")

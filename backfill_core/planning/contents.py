@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from backfill_core.dates import Span, day_of
+from backfill_core.coverage import DateFacts
+from backfill_core.dates import DateSet, Span, day_of
 from backfill_core.graph import Edge
 from backfill_core.model.windows import SameDate
-from backfill_core.planning.windows import WindowMap
-
-#: By processor, then by day number: the one hash of a date's rows.
-Hashes = Mapping[str, Mapping[int, str]]
+from backfill_core.planning.windows import Counter, WindowMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +36,25 @@ class ContentColumn:
         ends = [day for first, last in self.bounds.values() if first <= last for day in (first, last)]
         return Span(day_of(min(ends)), day_of(max(ends))) if ends else None
 
-    def texts(self, hashes: Hashes) -> dict[int, str]:
-        """The text of each day, given what the upstreams hold.
+    def texts(self, facts: Mapping[str, DateFacts]) -> dict[int, str]:
+        """The text of each day, given what the upstreams hold; none where a row in the window has no hash.
 
-        Of an upstream's same date it is that date's hash, and nothing where it holds no rows. Of a window, or of several
+        Of an upstream's same date it is that date's hash, and empty where it holds no rows. Of a window, or of several
         upstreams, it is a sum over all their dates with rows: of the number that the first 12 hexadecimal digits of the MD5
         of ``processor YYYY-MM-DD hash`` are. A sum is the same in any order, and is taken of any window at no cost.
         """
+        held = [(name, facts[name]) for name in self.upstreams if name in facts]
+        silent = [Counter(DateSet.from_numbers([day for day in each.rows if day not in each.hashes])) for _, each in held]
+        told = {
+            day: (first, last)
+            for day, (first, last) in self.bounds.items()
+            if not any(count.between(first, last) for count in silent)
+        }
         if self.plain:
-            held = hashes.get(self.upstreams[0], {})
-            return {day: held.get(day, "") for day in self.bounds}
-        sums = [_Sums(name, hashes.get(name, {})) for name in self.upstreams]
-        return {day: str(sum(s.between(first, last) for s in sums)) for day, (first, last) in self.bounds.items()}
+            hashes = held[0][1].hashes if held else {}
+            return {day: hashes.get(day, "") for day in told}
+        sums = [_Sums(name, each.hashes) for name, each in held]
+        return {day: str(sum(s.between(first, last) for s in sums)) for day, (first, last) in told.items()}
 
 
 def content_column(column: str, edge: Edge, window: WindowMap, days: Sequence[int]) -> ContentColumn:

@@ -275,8 +275,8 @@ class _Judge:
             return DateSet()
         facts = {name: up.facts for name, up in self.upstream.items()} | {self.processor.name: self.facts}
         column = content_column(edge.hash, edge, window, saying)
-        now = column.texts({name: facts[name].hashes for name in edge.upstreams if name in facts})
-        return DateSet.from_numbers([day for day in saying if said[day] == now[day]])
+        now = column.texts(facts)
+        return DateSet.from_numbers([day for day in saying if said[day] == now.get(day)])
 
     def _looked_at(self) -> Mapping[int, int]:
         """Up to which instant each day's rows take account of their inputs: since they were written, or were accepted."""

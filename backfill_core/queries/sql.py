@@ -92,8 +92,9 @@ class QuestionSql:
         column = self.own.table.hash
         if not column:
             return "NULL AS digest"
-        text = f"COALESCE(CAST({self.own.column(column)} AS STRING), '')"
-        return f"{self.dialect.digest.format(text)} AS digest"
+        found = self.own.column(column)
+        digest = self.dialect.digest.format(f"CAST({found} AS STRING)")
+        return f"CASE WHEN COUNT({found}) = COUNT(*) THEN {digest} END AS digest"
 
     def _same(self, name: str) -> str:
         """The one text that all of a day's rows have in a column; nothing where they differ, or one has none."""

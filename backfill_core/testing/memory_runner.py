@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, NoReturn
 
-from backfill_core.coverage import NO_FACTS
+from backfill_core.coverage import NO_FACTS, DateFacts
 from backfill_core.dates import day_number
 from backfill_core.events import Claim, Failure, Outcome
 from backfill_core.model.runs import Python, rows_by_table
@@ -80,16 +80,16 @@ class MemoryRunner:
         """The rows; those of the first table say what they were computed from, where they do not say it themselves."""
         rows, table = [dict(row) for row in answer], call.processor.tables[name]
         for content in call.contents if name == call.processor.name else ():
-            texts = content.texts({name: self._hashes(call.tables[name], content) for name in content.upstreams})
+            texts = content.texts({name: self._held(call.tables[name], content) for name in content.upstreams})
             for row in rows:
                 if row.get(content.column) is None and (day := day_in(table, row)) is not None:
                     row[content.column] = texts.get(day_number(day))
         return list(rows)
 
-    def _hashes(self, table: Table, content: ContentColumn) -> Mapping[int, str]:
+    def _held(self, table: Table, content: ContentColumn) -> DateFacts:
         if content.span is None or not self.warehouse.holds(table.name):
-            return {}
-        return self.warehouse.facts(TableQuestion(processor="", table=table, span=content.span)).hashes
+            return NO_FACTS
+        return self.warehouse.facts(TableQuestion(processor="", table=table, span=content.span))
 
     def _context(self, call: Call) -> RunContext:
         known = {name: self.files.get(name, {}) for name in call.sources}

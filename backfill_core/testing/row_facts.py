@@ -46,7 +46,7 @@ def facts_of(question: TableQuestion, tables: Mapping[str, HeldTable]) -> DateFa
         distinct={day: _distinct(table, rows) for day, rows in days.items()},
         oldest={day: min(stamps) for day, stamps in written.items() if stamps},
         newest={day: max(stamps) for day, stamps in written.items() if stamps},
-        hashes={day: _digest(rows, table.hash) for day, rows in days.items()} if table.hash else {},
+        hashes=_digests(days, table.hash) if table.hash else {},
         made_from={column: _said(days, column) for column in question.made_from},
         keys={column: {day: _counts(rows, column) for day, rows in days.items()} for column in question.keys},
         checks=checks,
@@ -237,9 +237,11 @@ def _good(check: ColumnCheck, row: Row, theirs: set[Key] | None) -> bool:
     return value is not None and (not check.positive or value > 0)
 
 
-def _digest(rows: Sequence[Row], column: str) -> str:
-    texts = sorted("" if row[column] is None else _text(row[column]) for row in rows)
-    return hashlib.md5(",".join(texts).encode(), usedforsecurity=False).hexdigest()
+def _digests(days: Mapping[int, Sequence[Row]], column: str) -> dict[int, str]:
+    """One hash a day over those of its rows, of the days on which every row has one."""
+    texts = {day: sorted(_text(row[column]) for row in rows if row[column] is not None) for day, rows in days.items()}
+    whole = {day: ",".join(found) for day, found in texts.items() if len(found) == len(days[day])}
+    return {day: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for day, text in whole.items()}
 
 
 def _text(value: object) -> str:

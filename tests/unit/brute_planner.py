@@ -183,7 +183,8 @@ class Model:
         return None
 
     def _history_is_there(self, processor: Processor, check: KeysOf, day: date) -> bool:
-        needs = [(need.upstreams, need.window, need.required) for need in processor.needs if not need.soft]
+        declared = self.pipeline.processors[processor.name].needs
+        needs = [(need.upstreams, need.window, need.required) for need in declared if not need.soft]
         needs = [need for need in needs if check.processor in need[0]]
         for upstreams, window, share in needs or [((check.processor,), check.window, 0.8)]:
             days = self.looked_at(window, processor.name, upstreams[0], day)
@@ -263,6 +264,8 @@ class Model:
             for other in self.looked_at(edge.window, edge.downstream, edge.upstreams[0], day)
             for name in edge.upstreams
         ]
+        if any(text is None and self.facts[name].rows.get(_number(other)) for name, other, text in held):
+            return False
         if edge.window == SAME_DATE and len(edge.upstreams) == 1:
             return said == (held[0][2] or "")
         there = [f"{name} {other} {text}" for name, other, text in held if text is not None]

@@ -193,7 +193,7 @@ def facts_of(world: World, processor: Processor, name: str) -> DateFacts:
         distinct={n: len({(row.key, row.n) for row in rows}) for n, rows in held.items()},
         oldest={n: min(row.written for row in rows) for n, rows in held.items()} if table.updated else {},
         newest={n: max(row.written for row in rows) for n, rows in held.items()} if table.updated else {},
-        hashes={n: hash_of(rows) for n, rows in held.items()} if table.hash else {},
+        hashes=hashes_of(held) if table.hash else {},
         made_from={edge.hash: said_of(world, edge, list(held)) for edge in edges_of(processor) if edge.hash and processor.needs},
         keys={"game": counted},
         checks=checks,
@@ -201,14 +201,19 @@ def facts_of(world: World, processor: Processor, name: str) -> DateFacts:
     )
 
 
-def hash_of(rows: tuple[Row, ...]) -> str:
-    return " ".join(sorted(f"{row.key}{row.n}{row.value}" for row in rows))
+def hashes_of(days: Mapping[int, tuple[Row, ...]]) -> dict[int, str]:
+    """A row without a value has no hash, and so its date has none."""
+    told = {n: rows for n, rows in days.items() if all(row.value is not None for row in rows)}
+    return {n: " ".join(sorted(f"{row.key}{row.n}{row.value}" for row in rows)) for n, rows in told.items()}
 
 
 def said_of(world: World, edge: Edge, days: list[int]) -> dict[int, str]:
     """What a table's rows say they were computed from: mostly, what their need holds now."""
-    hashes = {name: {n: hash_of(rows) for n, rows in world.tables.get(name, {}).items()} for name in edge.upstreams}
-    now = content_column(edge.hash or "", edge, window_map(world.pipeline, edge, world.calendars), days).texts(hashes)
+    held = {name: world.tables.get(name, {}) for name in edge.upstreams}
+    facts = {
+        name: DateFacts(rows={n: len(rows) for n, rows in each.items()}, hashes=hashes_of(each)) for name, each in held.items()
+    }
+    now = content_column(edge.hash or "", edge, window_map(world.pipeline, edge, world.calendars), days).texts(facts)
     texts = now | {n: text for n, text in world.said.get(edge.downstream, {}).items() if n in days}
     return {n: text for n, text in texts.items() if text is not None}
 
@@ -480,7 +485,7 @@ def worlds(draw: st.DrawFn) -> World:
         dates=None if dates is None else DateSet.from_numbers([BASE + n for n in sorted(dates)]),
     )
     back = draw(st.sampled_from([LENGTH, LENGTH, 0, 3]))
-    odd = st.dictionaries(st.integers(BASE, BASE + LENGTH - 1), st.sampled_from(["", "x", None]), max_size=5)
+    odd = st.dictionaries(st.integers(BASE, BASE + LENGTH - 1), st.sampled_from(["", "0", "x", None]), max_size=5)
     return World(
         declared=declared,
         calendars=known,
