@@ -28,8 +28,8 @@ def make_call(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], batch: 
         batch=batch,
         processor=processor,
         spec=spec,
-        question=questions.pop(name),
-        also=questions,
+        question=questions[name],
+        also={part: question for part, question in questions.items() if part != name},
         tables=tables_named(pipeline, named),
         contents=tuple(
             content_column(edge.hash, edge, window_map(pipeline, edge, calendars), batch.dates.numbers())

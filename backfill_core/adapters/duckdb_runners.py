@@ -210,6 +210,8 @@ def _fill(
     column = DUCKDB.name(content.column)
     change = "ALTER COLUMN {} TYPE VARCHAR" if content.column in _columns(cursor, relation) else "ADD COLUMN {} VARCHAR"
     cursor.execute(f"ALTER TABLE {relation} {change.format(column)}")
+    if not texts:
+        return
     table = call.processor.tables[call.processor.name]
     rows = Slice(replace(table, only={}), "t", call.batch.dates.span, DUCKDB, warehouse.names)
     cursor.execute(

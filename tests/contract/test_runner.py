@@ -208,6 +208,9 @@ def test_a_table_that_is_made_gets_the_columns_that_say_it(bench: Bench) -> None
     made = ContentColumn(column="made", upstreams=("feed",), bounds={n(22): (n(22), n(22))}, plain=True)
     assert bench.run(gives(line(22, "ann", 1, "s")), 22, contents=(made,)).outcomes == units(d22=DONE)
     assert [row["made"] for row in bench.store.rows("box.lines")] == [""], "an upstream that is not there holds nothing"
+    bench.store.put("box.feed", COLUMNS, [line(22, "ann", source="x"), line(22, "bob")])
+    assert bench.run(gives(line(22, "ann", 1)), 22, contents=(made,)).outcomes == units(d22=DONE)
+    assert [row["made"] for row in bench.store.rows("box.lines")] == [None], "a row without a hash tells nothing"
 
 
 def test_the_rows_of_the_batchs_dates_are_replaced_and_no_others(bench: Bench) -> None:
