@@ -193,6 +193,7 @@ class Execution:
             if self.scheduler.stopped and not self.record.state.stopped:
                 self._say_stopped(self.scheduler.stopped)
             if not self.scheduler.in_flight and not self._due():
+                self.record.flush()
                 return
             self._welcome_home()
             for number in self.scheduler.lost(monotonic()):

@@ -29,8 +29,8 @@ from backfill_core.scheduling.work import Work
 
 _Key = TypeVar("_Key", Tries, float)
 
-#: Seconds after its time limit at which a call is taken for lost: its runner had the first chance to say so.
-GRACE = 10.0
+#: A call is taken for lost a tenth of its time limit after it, within these seconds: its runner has the first chance to say so.
+_GRACE = (1.0, 30.0)
 #: Seconds between two calls that ask whether a run that identity holds up may go on.
 PROBE_EVERY = 60.0
 
@@ -178,7 +178,8 @@ class Scheduler:
                 if tries.strikes + 1 >= work.attempts:
                     return Fate.FINAL, now
                 tried = tried._replace(strikes=tries.strikes + 1)
-                wait = back_off(work.backoff, tried.strikes, f"{self.terms.seed} {name} {days[0]} {tried.calls}")
+                # What failed in one call comes back together.
+                wait = back_off(work.backoff, tried.strikes, f"{self.terms.seed} {calling.batch.number}")
                 again = now + max(wait, retry_after or 0.0)
                 self._defer(again, name, days, tried, look=False)
                 return Fate.AGAIN, again
@@ -358,7 +359,7 @@ class Scheduler:
             tries=waiting.tries,
             lanes=lanes,
             left=now,
-            lost_at=now + min(limits) + GRACE if limits else NEVER,
+            lost_at=now + min(map(with_grace, limits), default=NEVER),
         )
         if not waiting.tries.calls:
             self.called += calling.units
@@ -431,6 +432,12 @@ class Scheduler:
             self.stop(Stop.CANARY)
         if self.terms.max_failures is not None and self.failures >= self.terms.max_failures:
             self.stop(Stop.FAILURES)
+
+
+def with_grace(limit: float) -> float:
+    """Seconds after which a call with that time limit is taken for lost."""
+    least, most = _GRACE
+    return limit + min(most, max(least, limit / 10))
 
 
 def _lanes_of(works: Sequence[Work]) -> dict[str, tuple[str, ...]]:

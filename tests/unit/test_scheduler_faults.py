@@ -16,7 +16,7 @@ from backfill_core.events import Failure
 from backfill_core.scheduling.breaker import COOL_DOWN, OPENS_AFTER, Position
 from backfill_core.scheduling.lanes import NEVER, processor_lane, service_lane
 from backfill_core.scheduling.retries import LONGEST, back_off
-from backfill_core.scheduling.scheduler import GRACE, PROBE_EVERY, Calling, Fate, Scheduler
+from backfill_core.scheduling.scheduler import PROBE_EVERY, Calling, Fate, Scheduler, with_grace
 from backfill_core.scheduling.simulate import drawn, simulate
 from backfill_core.scheduling.terms import Priority, Stop, Terms
 from backfill_core.scheduling.work import Wait, Work
@@ -300,8 +300,8 @@ def test_a_person_may_end_the_pause() -> None:
 def test_a_lost_call_is_looked_at_waits_out_the_lock_is_looked_at_and_called_once_more() -> None:
     scheduler = one(1, limit=60.0, lock=600.0)
     (calling,) = scheduler.next_calls(100.0)
-    assert scheduler.lost(100.0 + 60.0) == [] and scheduler.wake_at(100.0) == 160.0 + GRACE
-    now = 160.0 + GRACE
+    now = 100.0 + with_grace(60.0)
+    assert scheduler.lost(now - 0.1) == [] and scheduler.wake_at(100.0) == now
     assert scheduler.lost(now) == [1]
     scheduler.came_home(1, now, {Failure.UNKNOWN})
     assert scheduler.failed("p", calling.batch.dates, calling, Failure.UNKNOWN, now) == (Fate.LOOK, now)
@@ -394,6 +394,8 @@ def test_processors_that_go_together_share_a_call_a_date() -> None:
     ran = simulate(scheduler, seconds)
     assert (ran.units, ran.makespan) == (20, 10.0)
     assert seen == {("a", "b", "c"): 5, ("d",): 5}
+    few = Scheduler(works[:3], {"l": frozenset()}, Terms(concurrency=1, max_units=5))
+    assert simulate(few, seconds).units == 3 and few.stopped is Stop.UNITS, "a date goes whole"
 
 
 def test_a_month_is_a_call() -> None:
