@@ -12,13 +12,19 @@ from backfill_core.ports import Call
 from backfill_core.queries.asking import question_about, tables_named
 
 
-def make_call(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], batch: Batch) -> Call:
+def make_call(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], batch: Batch, *, allow_shrink: bool = False) -> Call:
     """The batch with all that a runner has to know: what to do, what to ask afterwards, and the tables and files it may read."""
-    (name,) = batch.processors
+    name = batch.processors[0]
     processor = pipeline.processors[name]
     spec = processor.spec_for(pipeline.runtime)
     assert spec is not None, "the graph was built for this runtime"
-    named = (name, *(up for edge in pipeline.edges_into[name] for up in edge.upstreams))
+    named = tuple(
+        dict.fromkeys(
+            each
+            for member in batch.processors
+            for each in (member, *(up for edge in pipeline.edges_into[member] for up in edge.upstreams))
+        )
+    )
     sources = {each: pipeline.processors[each].writes for each in named}
     calendar = calendars[processor.calendar]
     return Call(
@@ -29,4 +35,5 @@ def make_call(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], batch: 
         tables=tables_named(pipeline, named),
         sources={each: files for each, files in sources.items() if isinstance(files, Files)},
         seasons=calendar.seasons,
+        allow_shrink=allow_shrink,
     )

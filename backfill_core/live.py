@@ -97,7 +97,7 @@ class Live:
         """Remembers why units are lost, so that what they hold up can name the root."""
         if word in (Word.BLOCKED, Word.WITHHELD):
             self.lost.setdefault(name, []).append((word, why, dates))
-        elif word in (Word.FAILED, Word.DECLINED):
+        elif word in (Word.FAILED, Word.DECLINED, Word.EXHAUSTED):
             self.lost.setdefault(name, []).append((Word.BLOCKED, f"{name} {word}", dates))
 
     def may_be_settled(self, name: str) -> DateSet:
@@ -240,7 +240,7 @@ def _own(facts: DateFacts) -> DateFacts:
 def _overwrite(old: DateFacts, fresh: DateFacts, dates: DateSet) -> None:
     """Replaces what ``old`` (made by `_own`) says of those dates with what ``fresh`` says."""
     numbers = dates.numbers()
-    for name in ("rows", "distinct", "oldest", "newest"):
+    for name in ("rows", "distinct", "oldest", "newest", "hashes"):
         _replace_days(getattr(old, name), getattr(fresh, name), numbers)
     for name in ("keys", "checks", "shares"):
         mine, theirs = getattr(old, name), getattr(fresh, name)

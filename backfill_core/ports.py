@@ -65,6 +65,8 @@ class Call:
     sources: Mapping[str, Files] = field(default_factory=dict)
     #: Seasons of the processor's calendar, by which files of a season are named.
     seasons: tuple[Season, ...] = ()
+    #: Whether a date may hold fewer distinct keys than before.
+    allow_shrink: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -161,7 +161,8 @@ def _in_transaction(
                     warehouse.make_like(table, _RESULT, cursor)
                 _check_slice(cursor, table)
             if warehouse.holds(table, cursor, known):
-                shrunk = _shrunk(warehouse, cursor, table, call.batch.dates, empty=empty)
+                if not call.allow_shrink:
+                    shrunk = _shrunk(warehouse, cursor, table, call.batch.dates, empty=empty)
                 _write(warehouse, cursor, table, [day for day in call.batch.dates if day not in shrunk], empty=empty)
         facts = warehouse.facts(call.question.without(warehouse.missing(call.question, cursor, known)), cursor)
         cursor.execute("COMMIT")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from backfill_core.dates import DateSet
-from backfill_core.events import Event, Word
+from backfill_core.events import Event, Failure, Word
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
 
@@ -24,6 +24,8 @@ def decode(kind: str, body: str) -> Event:
     found = {name: _rich(value) for name, value in json.loads(body).items()}
     if "word" in found:
         found["word"] = Word(found["word"])
+    if found.get("failure") is not None:
+        found["failure"] = Failure(found["failure"])
     event: Event = _KINDS[kind](**found)
     return event
 

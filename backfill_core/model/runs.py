@@ -30,8 +30,37 @@ class Source:
 SOURCE = Source()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """What every spec says of its calls: what they share, how many dates go together, and what a failure leaves to try."""
+
+    #: What its calls share with those of others.
+    service: Service | None = None
+    #: Seconds a call may take; None: as its service says.
+    timeout: float | None = None
+    #: Calls of a unit at most when each fails in passing.
+    attempts: int = 3
+    #: Seconds before the second of them, about; each later one waits four times as long, up to five minutes.
+    backoff: float = 2.0
+    #: Most dates in one call.
+    max_dates: int = 1
+    #: Whether a call's dates are of one calendar month.
+    by_month: bool = False
+    #: Processors of one layer that give the same name go together: one call has a date with all of them that are ready.
+    together: str | None = None
+    #: With ``together``: the call works through its processors in the graph's order, so that one need not wait for another.
+    in_order: bool = False
+    #: Seconds a date takes, for estimates before it ever ran.
+    seconds: float | None = None
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds a call may take."""
+        return self.timeout if self.timeout is not None or self.service is None else self.service.timeout
+
+
 @dataclass(frozen=True, slots=True)
-class Sql:
+class Sql(Called):
     """One GoogleSQL SELECT in a file beside the declaring one; its rows replace those of the dates asked for.
 
     It takes @date_from and @date_to and names processors in braces.
@@ -41,12 +70,10 @@ class Sql:
     _: KW_ONLY
     #: Most dates in one call.
     max_dates: int = 31
-    #: Seconds a date takes, for estimates before it ever ran.
-    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Python:
+class Python(Called):
     """A function ``(dates, ctx)`` that returns rows (dicts) or a relation; they replace the rows of those dates.
 
     ``dates`` is a list of days, ``ctx`` a RunContext: a cursor in the transaction that writes, and names of tables and files.
@@ -56,8 +83,6 @@ class Python:
     _: KW_ONLY
     #: Most dates in one call.
     max_dates: int = 31
-    #: Seconds a date takes, for estimates before it ever ran.
-    seconds: float | None = None
 
 
 RunSpec = Source | Sql | Python

@@ -11,6 +11,7 @@ from backfill_core.adapters.duckdb_runners import PythonRunner, SqlRunner
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
+from backfill_core.dates import DateSet
 from backfill_core.errors import BadPlanFile, BadSql, PlanDrifted
 from backfill_core.events import RunStarted
 from backfill_core.execute import Drain, Execution, World
@@ -21,9 +22,14 @@ from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
 from backfill_core.project.look import Asking, Look, look
 from backfill_core.project.session import Session
+from backfill_core.project.terms import known_seconds, terms_of
 from backfill_core.queries.asking import sql_path, tables_named
 from backfill_core.reports.jsons import coverage_json
 from backfill_core.run_state import RunState
+from backfill_core.scheduling.terms import Priority, Terms
+
+#: The guard that a date never loses keys, as it is named where somebody sets it aside.
+ALLOW_SHRINK = "allow-shrink"
 
 
 def replan(session: Session, warehouse: DuckDBWarehouse, old: Plan, path: str) -> tuple[Plan, Look, Drift]:
@@ -49,12 +55,20 @@ def carry_out(
     coverage: Coverage,
     *,
     command: str,
-    concurrency: int,
+    concurrency: int | None = None,
+    terms: Terms | None = None,
     drain: Drain,
     listeners: Sequence[Listener] = (),
     allow_blocked: bool = False,
+    overrides: Mapping[str, str] | None = None,
+    exhausted: Mapping[str, Mapping[str, DateSet]] | None = None,
 ) -> RunState:
-    """Executes a plan and returns how it ended. Raises WarehouseHeld when another run is under way."""
+    """Executes a plan and returns how it ended. Raises WarehouseHeld when another run is under way.
+
+    Without ``terms`` those of the project hold, with ``concurrency`` calls in flight. ``overrides`` are guards that somebody
+    sets aside, with the reason; ``exhausted`` are units not to be called.
+    """
+    terms = terms or terms_of(session, concurrency=concurrency)
     clock = SystemClock()
     pipeline = session.pipeline
     files = {
@@ -82,9 +96,12 @@ def carry_out(
             coverage,
             world,
             today=plan.request.today,
-            concurrency=concurrency,
+            terms=terms,
             drain=drain,
             allow_blocked=allow_blocked,
+            allow_shrink=ALLOW_SHRINK in (overrides or {}),
+            exhausted=exhausted,
+            seconds=known_seconds(session, plan) if terms.stop_at is not None or terms.priority is Priority.CRITICAL else None,
         )
         about = {*pipeline.chosen(plan.request.through, plan.request.processors), *plan.planned()}
         started = RunStarted(
@@ -96,6 +113,7 @@ def carry_out(
             plan=plan.to_json(),
             chosen=tuple(name for name in pipeline.processors if name in about),
             before=coverage_json(pipeline, coverage),
+            overrides=overrides or {},
         )
         return execution.run(started, session.resource)
     finally:
