@@ -15,7 +15,7 @@ from functools import partial
 from time import monotonic
 from typing import assert_never
 
-from backfill_core.calls import make_call
+from backfill_core.calls import make_call, occasion_of
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet
 from backfill_core.errors import BackfillError, ExitCode
@@ -37,12 +37,12 @@ from backfill_core.model.runs import RunSpec
 from backfill_core.model.units import Unit
 from backfill_core.observe import observe
 from backfill_core.plan import Plan
-from backfill_core.ports import BatchResult, Clock, Journal, Landing, Listener, Runner, Warehouse
+from backfill_core.ports import BatchResult, Clock, Journal, Landing, Listener, Occasion, Runner, Warehouse
 from backfill_core.record import Record
 from backfill_core.reports.jsons import coverage_json
 from backfill_core.reports.words import plural
 from backfill_core.run_state import RunState
-from backfill_core.scheduling.scheduler import Scheduler
+from backfill_core.scheduling.scheduler import Calling, Scheduler
 from backfill_core.scheduling.terms import Stop, Terms
 from backfill_core.scheduling.work import layers_before, plan_work
 from backfill_core.turns import Turns
@@ -244,9 +244,28 @@ class Execution:
             )
         self.record.flush()
         for calling in leaving:
-            call = make_call(self.pipeline, self.calendars, calling.batch, allow_shrink=self.allow_shrink)
+            call = make_call(
+                self.pipeline,
+                self.calendars,
+                calling.batch,
+                allow_shrink=self.allow_shrink,
+                occasion=self._occasion(calling),
+            )
             future = pool.submit(self.world.runners[type(call.spec)].run, call)
             future.add_done_callback(partial(self._came_home, calling.batch.number))
+
+    def _occasion(self, calling: Calling) -> Occasion:
+        """What a program or a service may be told of a call."""
+        started = self.record.state.started
+        assert started is not None, "calls leave after the run began"
+        return occasion_of(
+            self.plan,
+            calling.batch,
+            {name: self.live.covered[name].facts.rows for name in calling.batch.processors},
+            run=self.record.state.name,
+            run_key=f"{started.host} {started.pid} {started.at.isoformat()}",
+            attempt=calling.attempt,
+        )
 
     def _came_home(self, number: int, future: Future[BatchResult]) -> None:
         """Called in a runner's thread: it only hands over."""

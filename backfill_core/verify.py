@@ -130,6 +130,8 @@ class Verifier:
         else:
             if outcome.claim is Claim.DONE:
                 taken.claimed[name] = taken.claimed.get(name, DateSet()) | dates
+                if outcome.why:  # a claim with a reservation: told if the rows are not there
+                    self._doubts.setdefault(name, {}).update(dict.fromkeys(dates.numbers(), outcome.why))
             failure = outcome.failure or Failure.PERMANENT
             if outcome.claim is Claim.DONE or failure is Failure.UNKNOWN:
                 again = dates & self.live.covered[name].good

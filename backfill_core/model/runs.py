@@ -74,7 +74,7 @@ class Sql(Called):
 
 @dataclass(frozen=True, slots=True)
 class Python(Called):
-    """A function ``(dates, ctx)`` that returns rows (dicts) or a relation; they replace the rows of those dates.
+    """A function ``(dates, ctx)`` that returns rows (dicts), a relation or a frame; they replace the rows of those dates.
 
     ``dates`` is a list of days, ``ctx`` a RunContext: a cursor in the transaction that writes, and names of tables and files.
     """
@@ -83,6 +83,10 @@ class Python(Called):
     _: KW_ONLY
     #: Most dates in one call.
     max_dates: int = 31
+    #: Whether it works in a process of its own, beside others: for what keeps a processor core busy. It has no cursor there, and
+    #: returns rows or a frame.
+    process: bool = False
 
 
-RunSpec = Source | Sql | Python
+#: Of what kind a processor's spec may be. Adapters know which runner carries out which.
+RunSpec = Source | Called

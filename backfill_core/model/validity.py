@@ -20,6 +20,7 @@ from backfill_core.model.expectations import (
     among_parts,
 )
 from backfill_core.model.processor import Layer, Processor
+from backfill_core.model.spec_validity import spec_problems
 from backfill_core.model.table import Table
 from backfill_core.model.windows import CalendarDates, Days, LastGames, Window
 
@@ -68,6 +69,7 @@ class _Problems:
     def all(self) -> Iterator[str]:
         yield from self._shares()
         yield from self._windows()
+        yield from spec_problems(self.processor, self.processors)
         if isinstance(self.processor.writes, Table):
             yield from _table_problems(self.processor.writes)
         checks = (*self.processor.expectations, *self.processor.rules)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from backfill_core.adapters.duckdb_runners import PythonRunner, SqlRunner
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
@@ -15,12 +15,13 @@ from backfill_core.dates import DateSet
 from backfill_core.errors import BadPlanFile, BadSql, PlanDrifted
 from backfill_core.events import RunStarted
 from backfill_core.execute import Drain, Execution, World
-from backfill_core.model.runs import Python, Sql
+from backfill_core.model.runs import Sql
 from backfill_core.plan import Plan
 from backfill_core.planning.drift import Drift, drift
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
 from backfill_core.project.look import Asking, Look, look
+from backfill_core.project.runners import check_environment, open_runners
 from backfill_core.project.session import Session
 from backfill_core.project.terms import known_seconds, terms_of
 from backfill_core.queries.asking import sql_path, tables_named
@@ -77,15 +78,14 @@ def carry_out(
         if isinstance(spec := processor.spec_for(pipeline.runtime), Sql)
     }
     _check_sql(session, warehouse, plan, files)
-    journal = session.journal(read_only=False)
-    try:
+    check_environment(pipeline, plan)
+    with ExitStack() as stack:
+        journal = session.journal(read_only=False)
+        stack.callback(journal.close)
         world = World(
             warehouse=warehouse,
             landing=session.landing,
-            runners={
-                Sql: SqlRunner(warehouse, files),
-                Python: PythonRunner(warehouse, session.root / session.target.landing),
-            },
+            runners=stack.enter_context(open_runners(session, warehouse, files)),
             journal=journal,
             clock=clock,
             listeners=listeners,
@@ -116,8 +116,6 @@ def carry_out(
             overrides=overrides or {},
         )
         return execution.run(started, session.resource)
-    finally:
-        journal.close()
 
 
 def _check_sql(session: Session, warehouse: DuckDBWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:
