@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from threading import Event
 
 import pytest
@@ -247,27 +247,25 @@ def test_a_date_that_shrinks_elsewhere_is_loud_unless_allowed(allowed: bool) -> 
         assert bench.heard(UnitsEnded)[-1].why == "shrank, 8 keys -> 2; it is too late to undo"
 
 
-def test_what_changes_underneath_is_said_and_too_much_of_it_stops_the_run() -> None:
-    bench = Bench((processor("a"),), days=40)
+@pytest.mark.parametrize(("others", "stops"), [(2, False), (3, True)])
+def test_what_changes_underneath_is_said_and_too_much_of_it_stops_the_run(others: int, stops: bool) -> None:
+    bench = Bench((processor("a"), processor("b", "one", Need("a"))), days=40)
     old = datetime(2024, 1, 1, tzinfo=UTC)
-    for number in range(1, 31):
+    for number in range(1, 40):
         bench.pen.write("a", day_of(number), written=old)
+        bench.pen.write("b", day_of(number))
+    bench.pen.write("a", day_of(1), keys=1)
 
     def answer(call: Call, _time: int, pen: Pen) -> Outcome:
-        first = (call.batch.dates.first - day_of(1)).days + 1
-        if first in (32, 33, 34):  # somebody else rewrites a date that no call of ours is about
-            pen.write("a", day_of(first - 31), written=old + timedelta(days=1))
-        pen.write("a", day_of(first))
-        pen.write("a", day_of(40))
-        return DONE
+        for number in range(11, 11 + others):  # somebody else rewrites dates that no call of ours is about
+            pen.write("a", day_of(number))
+        return pen.all(call)
 
-    bench.pen.write("a", day_of(40), written=old)
-    bench.pen.write("a", day_of(1), keys=1)
-    state = bench.run(answer, terms=Terms(concurrency=1))
-    told = bench.heard(ChangedUnderneath)
-    assert {event.processor for event in told} == {"a"} and told[0].of == 40
-    assert trouble_line(told[0], "r1").startswith("changed underneath: a ")
-    assert state.exit()[0] in (0, 1)
+    state = bench.run(answer, terms=Terms(concurrency=2))
+    (told,) = bench.heard(ChangedUnderneath)
+    assert (told.processor, len(told.dates), told.of) == ("a", others, 40)
+    assert trouble_line(told, "r1").startswith(f"changed underneath: a 2024-05-11..2024-05-{10 + others} ({others} of 40 dates)")
+    assert state.exit() == ((1, "stopped early: a changed underneath, 1 unit to go") if stops else (0, "all done"))
 
 
 def test_processors_that_go_together_share_calls_and_each_unit_has_its_own_word() -> None:
