@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from backfill_core.model.needs import Need, any_of
     from backfill_core.model.processor import Gate, Layer, Processor
-    from backfill_core.model.runs import SOURCE, Python, Sql
+    from backfill_core.model.runs import SOURCE, Python, Service, Sql
     from backfill_core.model.table import Files, Table
     from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, calendar_dates, days, last_games
     from backfill_core.ports import RunContext
@@ -36,7 +36,7 @@ _HOMES = {
     ),
     "model.needs": ("Need", "any_of"),
     "model.processor": ("Gate", "Layer", "Processor"),
-    "model.runs": ("SOURCE", "Python", "Sql"),
+    "model.runs": ("SOURCE", "Python", "Service", "Sql"),
     "model.table": ("Files", "Table"),
     "model.windows": ("SAME_DATE", "SEASON_TO_DATE", "calendar_dates", "days", "last_games"),
     "ports": ("RunContext",),
@@ -65,6 +65,7 @@ __all__ = [
     "Rows",
     "RunContext",
     "Schedule",
+    "Service",
     "Sql",
     "Table",
     "UniqueKey",

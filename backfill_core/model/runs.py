@@ -48,8 +48,6 @@ class Called:
     by_month: bool = False
     #: Processors of one layer that give the same name go together: one call has a date with all of them that are ready.
     together: str | None = None
-    #: With ``together``: the call works through its processors in the graph's order, so that one need not wait for another.
-    in_order: bool = False
     #: Seconds a date takes, for estimates before it ever ran.
     seconds: float | None = None
 
