@@ -158,8 +158,8 @@ _OPTIONS = (
     click.option(
         "--priority",
         type=click.Choice(["oldest", "newest", "critical-path"]),
-        default="oldest",
-        help="What leaves first of all that is ready.",
+        default="critical-path",
+        help="What leaves first of all that is ready (default: what most work waits for).",
     ),
     click.option("--pipelined", is_flag=True, help="Let each date go on as soon as its gates pass, rather than layer by layer."),
     click.option("--canary", type=click.IntRange(1), metavar="N", help="N dates of each layer first; if one fails, stop."),

@@ -7,11 +7,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Service:
     """What calls of several processors share: a service, a database, a machine."""
 
     name: str
+    _: KW_ONLY
     #: Most calls in flight at once.
     in_flight: int | None = None
     #: Most calls that may leave in a minute.

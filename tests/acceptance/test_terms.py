@@ -58,9 +58,8 @@ def test_a_unit_that_fails_run_after_run_is_held_back_until_it_is_asked_for(shop
 def test_a_date_may_shrink_if_somebody_says_why(shop: Path) -> None:
     assert execute(shop).returncode == 0
     path = shop / "plugins" / "all.py"
-    path.write_text(
-        path.read_text(encoding="utf-8").replace('enumerate("abc")', 'enumerate("ab")').replace("at_least=3", "at_least=2")
-    )
+    text = path.read_text(encoding="utf-8").replace("at_least=3", "at_least=2")
+    path.write_text(text.replace('enumerate("abc")', 'enumerate("ab")'), encoding="utf-8")
     force = ("--force", "--processor", "orders", "--dates", "2024-05-02")
     kept = execute(shop, *force)
     assert (kept.returncode, "shrank, 3 keys -> 2; nothing was changed" in kept.stdout) == (1, True)
@@ -71,12 +70,7 @@ def test_a_date_may_shrink_if_somebody_says_why(shop: Path) -> None:
     ("words", "said"),
     [
         (("--service", "l4=3"), 'no service "l4". Services: none'),
-        (("--service", "l4"), "type NAME=N, with N 1 or more"),
         (("--max-failures", "5%%"), "type a number of units, 1 or more, or a share of them as 5%"),
-        (("--max-failures", "101%"), "type a number of units"),
-        (("--max-duration", "soon"), "Type it as 2h, 90m or 1h30m"),
-        (("--max-duration", "0m"), "is no length of time"),
-        (("--deadline", "25:00"), "Type HH:MM"),
         (("--fail-fast", "--max-failures", "2"), "--fail-fast means --max-failures 1"),
     ],
 )

@@ -142,7 +142,13 @@ class Bench:
             clock=clock,
         )
         execution = Execution(
-            self.pipeline, plan, coverage, world, today=plan.request.today, terms=Terms(concurrency=concurrency), drain=Drain()
+            self.pipeline,
+            plan,
+            coverage,
+            world,
+            today=plan.request.today,
+            terms=Terms(concurrency=concurrency),
+            drain=Drain(),
         )
         started = RunStarted(at=datetime.now(UTC), pid=1, host="h", command="bench", target="t", plan=plan.to_json())
         state = execution.run(started, "w")

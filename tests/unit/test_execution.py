@@ -35,7 +35,7 @@ from backfill_core.ports import Call
 from backfill_core.reports.trouble_texts import trouble_line
 from backfill_core.scheduling.breaker import OPENS_AFTER
 from backfill_core.scheduling.lanes import service_lane
-from backfill_core.scheduling.terms import Terms
+from backfill_core.scheduling.terms import Priority, Terms
 
 S = Service(name="s")
 
@@ -48,7 +48,7 @@ def test_what_fails_in_passing_is_called_again_and_done() -> None:
 
     state = bench.run(answer)
     assert state.exit() == (0, "all done")
-    assert [event.attempt for event in bench.heard(BatchStarted)] == [1, 2, 3, 1, 2, 3]
+    assert sorted(event.attempt for event in bench.heard(BatchStarted)) == [1, 1, 2, 2, 3, 3]
     assert trouble_line(bench.heard(UnitsDeferred)[0], "r1").startswith("again: a 2024-05-01: HTTP 503. Attempt 2 at ")
     assert state.deferred == 4
 
@@ -298,7 +298,8 @@ def test_a_pipelined_run_ends_as_a_staged_one_does(pipelined: bool) -> None:
     def answer(call: Call, _time: int, pen: Pen) -> Outcome:
         return lost(Failure.PERMANENT) if call.processor.name == "a" and call.batch.dates == days(3) else pen.all(call)
 
-    state = bench.run(answer, terms=Terms(concurrency=1, pipelined=pipelined), inside=True)
+    terms = Terms(concurrency=1, pipelined=pipelined, priority=Priority.OLDEST)
+    state = bench.run(answer, terms=terms, inside=True)
     order = [names[0] for names, _ in bench.service.calls]
     assert (order[:5] == ["a"] * 5) is not pipelined
     assert {(word, name): state.dates(word, name) for word in Word for name in "abc" if state.dates(word, name)} == {
