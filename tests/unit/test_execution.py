@@ -186,7 +186,7 @@ def test_a_service_that_only_fails_trips_its_breaker_and_max_failures_ends_it() 
 
 
 def test_a_call_that_never_comes_home_is_taken_for_lost_and_the_run_goes_on() -> None:
-    bench, over = Bench((processor("a", timeout=0.0),), days=2), Event()
+    bench, over = Bench((processor("a", timeout=0.001),), days=2), Event()
 
     def answer(call: Call, time: int, pen: Pen) -> Outcome:
         if call.batch.dates == days(1):
