@@ -281,24 +281,22 @@ class Execution:
             return
         while not self.home.empty():
             came.append(self.home.get())
-        for each in came:
-            if each is not None and each[0] in self.left:  # else it was taken for lost, and what it wrote is looked at
-                self._take(*each)
+        # A call that was taken for lost is over already, and what it wrote is looked at.
+        home = [each for each in came if each is not None and each[0] in self.left]
+        self.coming.take([(number, self._result(number, future), self.left.pop(number)) for number, future in home])
 
-    def _take(self, number: int, future: Future[BatchResult]) -> None:
+    def _result(self, number: int, future: Future[BatchResult]) -> BatchResult:
         error = future.exception()
         if error is None:
-            result = future.result()
-        else:
-            result = self._all_failed(number, Failure.PERMANENT, f"{type(error).__name__}: {error}")
-        self.coming.take(number, result, self.left.pop(number))
+            return future.result()
+        return self._all_failed(number, Failure.PERMANENT, f"{type(error).__name__}: {error}")
 
     def _give_up(self, number: int) -> None:
         """A call should have come home long ago: nobody knows what it did."""
         self.abandoned += 1
         waited = monotonic() - self.scheduler.in_flight[number].left
         result = self._all_failed(number, Failure.UNKNOWN, f"no answer in {waited:.0f} s")
-        self.coming.take(number, result, self.left.pop(number))
+        self.coming.take([(number, result, self.left.pop(number))])
 
     def _all_failed(self, number: int, failure: Failure, why: str) -> BatchResult:
         batch = self.scheduler.in_flight[number].batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from backfill_core.dates import DateSet
@@ -41,8 +41,13 @@ class Homecoming:
         #: Seconds of the slowest call so far.
         self.slowest = 0.0
 
-    def take(self, number: int, result: BatchResult, started: datetime) -> None:
-        """Takes in what came of a call."""
+    def take(self, came: Sequence[tuple[int, BatchResult, datetime]]) -> None:
+        """Takes in what came of calls: number, result, and when it left."""
+        self.verifier.absorb([(self.scheduler.in_flight[number].batch, result) for number, result, _ in came])
+        for number, result, started in came:
+            self._take(number, result, started)
+
+    def _take(self, number: int, result: BatchResult, started: datetime) -> None:
         now, at = self.ticks(), self.clock.now()
         taken = self.verifier.take(self.scheduler.in_flight[number].batch, result, started)
         calling, moved = self.scheduler.came_home(number, now, {lost.failure for lost in taken.lost})

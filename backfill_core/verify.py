@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -96,7 +96,7 @@ class Verifier:
 
     def settled(self, name: str, dates: DateSet) -> list[Refusal]:
         """Of dates at their turn whose expectation was open when planned, those that need no call any more."""
-        looked = dates & self.live.may_be_settled(name)
+        looked = self.live.may_be_settled(name, dates)
         if not looked:
             return []
         self.look(name, looked)
@@ -106,6 +106,16 @@ class Verifier:
             (Word.SKIPPED, "no longer expected", looked & covered.states[State.NOT_EXPECTED]),
         ]
 
+    def absorb(self, came: Sequence[tuple[Batch, BatchResult]]) -> None:
+        """Takes in what runners saw in the transactions that wrote, of several calls at once; before `take` of each."""
+        seen: dict[str, DateSet] = {}
+        for batch, result in came:
+            for name, facts in result.facts.items():
+                self.live.take_in(name, facts, batch.dates)
+                seen[name] = seen.get(name, DateSet()) | batch.dates
+        for name, dates in seen.items():
+            self.live.judge_again(name, dates)
+
     def take(self, batch: Batch, result: BatchResult, started: datetime) -> Taken:
         """Sorts a call's outcomes. A unit that has none came to nobody knows what."""
         taken = Taken()
@@ -114,18 +124,15 @@ class Verifier:
             for number, day in zip(batch.dates.numbers(), batch.dates, strict=True):
                 of.setdefault(result.outcomes.get(Unit(name, day), _NO_WORD), []).append(number)
             for outcome, days in of.items():
-                self._sort(taken, name, DateSet.from_numbers(days), outcome, result.facts.get(name), started)
+                self._sort(taken, name, DateSet.from_numbers(days), outcome, started, inside=name in result.facts)
         return taken
 
-    def _sort(
-        self, taken: Taken, name: str, dates: DateSet, outcome: Outcome, facts: DateFacts | None, started: datetime
-    ) -> None:
+    def _sort(self, taken: Taken, name: str, dates: DateSet, outcome: Outcome, started: datetime, *, inside: bool) -> None:
         words = taken.words.setdefault(name, [])
         if outcome.claim is Claim.DECLINED:
             words.append((Word.DECLINED, outcome.why, dates))
-        elif outcome.claim is Claim.DONE and facts is not None:
+        elif outcome.claim is Claim.DONE and inside:
             self.inside += 1
-            self.live.absorb(name, facts, dates)
             words += self._borne_out(name, dates)
         else:
             if outcome.claim is Claim.DONE:

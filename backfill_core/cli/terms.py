@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -108,23 +108,26 @@ class AskedTerms:
             pipelined=self.pipelined,
             canary=self.canary or 0,
             max_units=self.max_units,
-            max_failures=1 if self.fail_fast else self._failures(units),
-            stop_at=self._stop_at(now, ticks),
+            max_failures=1 if self.fail_fast else self.failures(units),
+            stop_at=self.stop_at(now, ticks),
         )
 
-    def _failures(self, units: int) -> int | None:
+    def failures(self, units: int) -> int | None:
+        """So many failed units stop a run of so many."""
         if self.max_failures is None:
             return None
         if self.max_failures.endswith("%"):
             return max(1, -(-units * int(self.max_failures[:-1]) // 100))
         return int(self.max_failures)
 
-    def _stop_at(self, now: datetime, ticks: float) -> float | None:
+    def stop_at(self, now: datetime, ticks: float) -> float | None:
+        """When everything must have come home, on the run's clock, which is at ``ticks`` ``now``."""
         left = [self.max_duration] if self.max_duration is not None else []
         if self.deadline is not None:
             ends = now.replace(hour=self.deadline.hour, minute=self.deadline.minute, second=0, microsecond=0)
-            # Both as instants: a clock that is put back or forward in between must not count.
-            left.append((ends if ends > now else ends + timedelta(days=1)).astimezone(now.tzinfo) - now)
+            ends = ends if ends > now else ends + timedelta(days=1)
+            # As instants, for the clock may be put back or forward in between.
+            left.append(ends.astimezone(UTC) - now.astimezone(UTC))
         return ticks + min(left).total_seconds() if left else None
 
 
@@ -155,8 +158,8 @@ _OPTIONS = (
     click.option(
         "--priority",
         type=click.Choice(["oldest", "newest", "critical-path"]),
-        default="oldest",
-        help="What leaves first of all that is ready.",
+        default="critical-path",
+        help="What leaves first of all that is ready (default: what most work waits for).",
     ),
     click.option("--pipelined", is_flag=True, help="Let each date go on as soon as its gates pass, rather than layer by layer."),
     click.option("--canary", type=click.IntRange(1), metavar="N", help="N dates of each layer first; if one fails, stop."),

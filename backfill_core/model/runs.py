@@ -7,11 +7,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Service:
     """What calls of several processors share: a service, a database, a machine."""
 
     name: str
+    _: KW_ONLY
     #: Most calls in flight at once.
     in_flight: int | None = None
     #: Most calls that may leave in a minute.
@@ -48,8 +49,6 @@ class Called:
     by_month: bool = False
     #: Processors of one layer that give the same name go together: one call has a date with all of them that are ready.
     together: str | None = None
-    #: With ``together``: the call works through its processors in the graph's order, so that one need not wait for another.
-    in_order: bool = False
     #: Seconds a date takes, for estimates before it ever ran.
     seconds: float | None = None
 

@@ -30,7 +30,6 @@ def specs_of(processor: Processor) -> dict[str, RunSpec]:
 def spec_problems(processor: Processor, processors: Mapping[str, Processor]) -> Iterator[str]:
     """What is wrong with a processor's specs, and with those that go together with it in one call."""
     for runtime, spec in specs_of(processor).items():
-        yield from _called_problems(spec)
         match spec:
             case Command():
                 yield from _command_problems(spec)
@@ -43,11 +42,6 @@ def spec_problems(processor: Processor, processors: Mapping[str, Processor]) -> 
                     yield "runs in a process of its own, which finds a function by its name. Define it at the top of its file"
             case _:
                 pass
-
-
-def _called_problems(spec: RunSpec) -> Iterator[str]:
-    if isinstance(spec, Called) and spec.timeout is not None and spec.timeout <= 0:
-        yield f"has a timeout of {spec.timeout:g} s. Give it more than 0, or none"
 
 
 def _command_problems(spec: Command) -> Iterator[str]:
@@ -142,12 +136,9 @@ def _company_problems(processor: Processor, spec: Http, runtime: str, processors
         return
     for other in processors.values():
         theirs = specs_of(other).get(runtime)
-        if other.name <= processor.name or other.layer != processor.layer or not isinstance(theirs, Called):
+        if other.name <= processor.name or other.layer != processor.layer or not isinstance(theirs, Http):
             continue
-        if theirs.together != spec.together:
-            continue
-        alike = isinstance(theirs, Http) and _way(theirs) == _way(spec)
-        if not alike:
+        if theirs.together == spec.together and _way(theirs) != _way(spec):
             yield f'goes together with "{other.name}" ("{spec.together}"), which is called another way. Make them alike'
 
 

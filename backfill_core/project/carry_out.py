@@ -27,7 +27,7 @@ from backfill_core.project.terms import known_seconds, terms_of
 from backfill_core.queries.asking import sql_path, tables_named
 from backfill_core.reports.jsons import coverage_json
 from backfill_core.run_state import RunState
-from backfill_core.scheduling.terms import Priority, Terms
+from backfill_core.scheduling.terms import Terms
 
 #: The guard that a date never loses keys, as it is named where somebody sets it aside.
 ALLOW_SHRINK = "allow-shrink"
@@ -101,7 +101,7 @@ def carry_out(
             allow_blocked=allow_blocked,
             allow_shrink=ALLOW_SHRINK in (overrides or {}),
             exhausted=exhausted,
-            seconds=known_seconds(session, plan) if terms.stop_at is not None or terms.priority is Priority.CRITICAL else None,
+            seconds=known_seconds(session, plan),
         )
         about = {*pipeline.chosen(plan.request.through, plan.request.processors), *plan.planned()}
         started = RunStarted(

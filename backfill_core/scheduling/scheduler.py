@@ -86,6 +86,8 @@ class Scheduler:
         #: Units that are not judged yet.
         self.waiting = {work.name: work.dates for work in works if not work.gate}
         self.in_flight: dict[int, Calling] = {}
+        #: When those of them that have a time limit are taken for lost.
+        self._lost_at: dict[int, float] = {}
         #: Why nothing new leaves although units wait.
         self.stopped: Stop | None = None
         #: Why nothing leaves for now; empty: it does.
@@ -147,6 +149,7 @@ class Scheduler:
     def came_home(self, number: int, now: float, failures: Collection[Failure] = ()) -> tuple[Calling, list[str]]:
         """A call is over, with those failures in it. Returns it, and the services whose breaker that moved."""
         calling = self.in_flight.pop(number)
+        self._lost_at.pop(number, None)
         ill = Failure.TRANSIENT in failures or Failure.UNKNOWN in failures
         moved = self._lanes.home(calling.lanes, number, now, healthy=not ill)
         each = (now - calling.left) / calling.units
@@ -277,11 +280,11 @@ class Scheduler:
 
     def lost(self, now: float) -> list[int]:
         """Calls in flight that should have come home long ago."""
-        return [number for number, calling in self.in_flight.items() if calling.lost_at <= now]
+        return [number for number, at in self._lost_at.items() if at <= now]
 
     def wake_at(self, now: float) -> float:
         """When there is something to do although no call comes home; NEVER: there is not."""
-        times = [self._claims.due_at(idle=self._idle(now)), *(calling.lost_at for calling in self.in_flight.values())]
+        times = [self._claims.due_at(idle=self._idle(now)), *self._lost_at.values()]
         if not self.stopped:
             times += [self._later[0][0]] if self._later else []
             if self.paused:
@@ -365,6 +368,8 @@ class Scheduler:
             self.called += calling.units
         self._lanes.left(lanes, batch.number, now)
         self.in_flight[batch.number] = calling
+        if calling.lost_at < NEVER:
+            self._lost_at[batch.number] = calling.lost_at
         if self.paused:
             self._probes.add(batch.number)
             self._probe_at = now + PROBE_EVERY

@@ -40,7 +40,8 @@ class Terms:
     #: Most calls in flight, and most that leave in a minute, by lane (see `lanes`).
     caps: Mapping[str, int] = field(default_factory=dict)
     paces: Mapping[str, float] = field(default_factory=dict)
-    priority: Priority = Priority.OLDEST
+    #: What others wait for goes first: then no long chain is left for the end, when places stand empty.
+    priority: Priority = Priority.CRITICAL
     #: A date goes on to the next layer as soon as its gates pass, rather than each layer as a whole.
     pipelined: bool = False
     #: So many dates of each layer, spread over it, go before its others.

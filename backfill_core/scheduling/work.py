@@ -149,7 +149,8 @@ def _work(
         most=1 if chained else spec.max_dates,
         by_month=spec.by_month,
         lanes=(*lanes, service_lane(spec.service.name)) if spec.service else tuple(lanes),
-        together=f"{layer} {spec.together}" if spec.together else None,
+        # One spec carries a call out: of another kind it is another call.
+        together=f"{layer}, {type(spec).__name__} {spec.together}" if spec.together else None,
         attempts=spec.attempts,
         backoff=spec.backoff,
         limit=spec.time_limit,
