@@ -16,6 +16,7 @@ COMMANDS = {
     "accept": "Record stale dates as reviewed.",
     "coverage": "What every layer and table holds.",
     "execute": "Carry a plan out, layer by layer, through its gates.",
+    "explain": "Why one date of one processor is as it is.",
     "gaps": "What is missing, as a list for --dates-file.",
     "graph": "Layers and processors, and what each reads.",
     "impact": "What a re-run of some dates spoils.",

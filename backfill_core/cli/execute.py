@@ -97,7 +97,9 @@ def command(
                 overrides={ALLOW_SHRINK: allow_shrink} if allow_shrink else {},
                 exhausted=held,
             )
-    click.echo("\n".join(closing_lines(state, again, ask.again("plan"))))
+    failed = state.first_failed
+    look = ask.beside(f"explain {failed.processor} {failed.day}") if failed else ask.again("plan")
+    click.echo("\n".join(closing_lines(state, again, look)))
     assert state.ended is not None
     if drain.at_once or drain.abandoned:
         sys.stdout.flush()
