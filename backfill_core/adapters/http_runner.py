@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -11,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 from backfill_core.adapters.call_folder import CallFolders, masked
-from backfill_core.adapters.http_wire import NoReplyError, NotSentError, Request, StoppedError, Wire
+from backfill_core.adapters.http_wire import LateError, NoReplyError, NotSentError, Request, StoppedError, Wire
 from backfill_core.calls import call_values
 from backfill_core.events import Claim, Failure, Outcome
 from backfill_core.model.hosts import is_private, origin
@@ -26,6 +27,8 @@ from backfill_core.replies import Reply, outcome_of, read_reply, same_for_all
 _CONNECTS = 3
 #: Bytes of an answer that its log keeps.
 _KEPT = 100_000
+#: The part of an address in which a name stands for where the service is, and for no secret.
+_HOST = re.compile(r"(?:https?://)?[^/?#]*")
 _Outcomes = Mapping[Unit, Outcome]
 
 
@@ -64,10 +67,7 @@ class HttpRunner:
 
     def run(self, call: Call) -> BatchResult:
         assert isinstance(call.spec, Http)
-        secrets = [self.environment.get(name, "") for name in environment_names([call.spec.headers, call.spec.json])]
-        secrets += [
-            value for name in environment_names(call.spec.url) if not _is_address(value := self.environment.get(name, ""))
-        ]
+        secrets = self._secrets(call.spec)
         try:
             outcomes = self._run(call, call.spec, secrets)
         except TemplateError as error:
@@ -81,10 +81,12 @@ class HttpRunner:
         self.wire.close()
 
     def _secrets(self, spec: Http) -> list[str]:
-        """What shows nowhere: every environment variable that the spec names, but for addresses that its own begins with."""
+        """What shows nowhere: each environment variable that the spec names, but for those that say where the service is."""
+        urls = [spec.url, spec.poll.url if spec.poll else ""]
+        hosts = environment_names([found[0] for url in urls if (found := _HOST.match(url))])
         sent = [self.environment.get(name, "") for name in environment_names([spec.headers, spec.json])]
-        named = environment_names([spec.url, spec.poll.url if spec.poll else ""])
-        return [*sent, *(value for name in named if not _is_address(value := self.environment.get(name, "")))]
+        named = {name: self.environment.get(name, "") for name in environment_names(urls)}
+        return [*sent, *(value for name, value in named.items() if name not in hosts or "@" in value or "?" in value)]
 
     def _run(self, call: Call, spec: Http, secrets: list[str]) -> _Outcomes:
         names = {name: _name_of(call, name) for name in call.batch.processors}
@@ -113,6 +115,8 @@ class HttpRunner:
             reply = self._send(going, request)
         except NotSentError as error:
             return going.all(outcome_of("transient", str(error)))
+        except LateError:
+            return going.all(outcome_of("unknown", f"sent, and no answer within {spec.time_limit:g} s"))
         except NoReplyError as error:
             return going.all(outcome_of("unknown", f"sent, and {error}"))
         except StoppedError:
@@ -167,7 +171,7 @@ class HttpRunner:
             except StoppedError:
                 continue
             except (NotSentError, NoReplyError) as error:
-                last = str(error)
+                last = str(error) or "no answer"
                 continue
             _log_reply(going.log, reply)
             outcomes = read_reply(going.spec, poll.answer or going.spec.answer, going.call.batch, going.names, reply)
@@ -265,11 +269,6 @@ def _log_reply(log: Callable[[str], None], reply: Reply) -> None:
 def _seconds(going: _Going, poll: Poll) -> str:
     limit = going.spec.time_limit
     return f"{poll.within if limit is None else min(poll.within, limit):g}"
-
-
-def _is_address(value: str) -> bool:
-    """Whether a value that an address is built from is itself one, and no secret."""
-    return value.startswith(("https://", "http://")) and "@" not in value and "?" not in value
 
 
 def _masked(outcome: Outcome, secrets: list[str]) -> Outcome:

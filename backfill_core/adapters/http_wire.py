@@ -33,6 +33,10 @@ class NoReplyError(Exception):
     """The request was sent, at least in part, and no reply came."""
 
 
+class LateError(NoReplyError):
+    """No reply came in the time there was."""
+
+
 class StoppedError(Exception):
     """Whoever runs this wants no more of it."""
 
@@ -56,7 +60,7 @@ class Wire:
     def send(self, request: Request, limit: float | None) -> Reply:
         """The reply to a request, whatever its status. ``limit`` are seconds that all of it may take.
 
-        Raises NotSentError, NoReplyError, StoppedError; ValueError for what cannot be sent at all.
+        Raises NotSentError, NoReplyError, LateError, StoppedError; ValueError for what cannot be sent at all.
         """
         until = None if limit is None else monotonic() + limit
         connection = self._connect(request.url, until)
@@ -72,7 +76,9 @@ class Wire:
         except (OSError, HTTPException) as error:
             if self.closed.is_set():
                 raise StoppedError from error
-            raise NoReplyError(_words(error, limit)) from error
+            if isinstance(error, TimeoutError):
+                raise LateError from error
+            raise NoReplyError(_words(error)) from error
         finally:
             with self._lock:
                 self._open.discard(connection)
@@ -103,7 +109,7 @@ class Wire:
             with self._lock:
                 self._open.discard(connection)
             connection.close()
-            raise NotSentError(f"no connection to {parts.hostname}: {_words(error, wait)}") from error
+            raise NotSentError(f"no connection to {parts.hostname}: {_words(error)}") from error
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _hurry(connection, until)
         return connection
@@ -145,9 +151,7 @@ def _hurry(connection: HTTPConnection, until: float | None) -> None:
         connection.sock.settimeout(left)
 
 
-def _words(error: OSError | HTTPException, limit: float | None) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {limit:g} s" if limit is not None else "no answer"
+def _words(error: OSError | HTTPException) -> str:
     if isinstance(error, HTTPException):
         return f"the connection was lost ({type(error).__name__})"
     return error.strerror or str(error) or type(error).__name__
