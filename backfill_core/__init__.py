@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backfill_core.model.calendar import EveryDay, Monthly, Schedule, Weekly
+    from backfill_core.model.command import Command
     from backfill_core.model.expectations import (
         Allowed,
         AtMost,
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
         Rows,
         UniqueKey,
     )
+    from backfill_core.model.http import Answer, Http, Poll, Sign
     from backfill_core.model.needs import Need, any_of
     from backfill_core.model.processor import Gate, Layer, Output, Processor
-    from backfill_core.model.runs import SOURCE, Python, Sql
+    from backfill_core.model.runs import SOURCE, Python, Service, Sql
     from backfill_core.model.table import Files, Table
     from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, calendar_dates, days, last_games
     from backfill_core.ports import RunContext
@@ -31,12 +33,14 @@ __version__ = "0.1.0"
 #: Where each public name lives. They load when first used, so that commands which need none of them start at once.
 _HOMES = {
     "model.calendar": ("EveryDay", "Monthly", "Schedule", "Weekly"),
+    "model.command": ("Command",),
     "model.expectations": (
         "Allowed", "AtMost", "CalendarKeys", "KeysOf", "MatchingKeys", "NotNull", "Offending", "Positive", "Rows", "UniqueKey",
     ),
+    "model.http": ("Answer", "Http", "Poll", "Sign"),
     "model.needs": ("Need", "any_of"),
     "model.processor": ("Gate", "Layer", "Output", "Processor"),
-    "model.runs": ("SOURCE", "Python", "Sql"),
+    "model.runs": ("SOURCE", "Python", "Service", "Sql"),
     "model.table": ("Files", "Table"),
     "model.windows": ("SAME_DATE", "SEASON_TO_DATE", "calendar_dates", "days", "last_games"),
     "ports": ("RunContext",),
@@ -47,11 +51,14 @@ __all__ = [
     "SEASON_TO_DATE",
     "SOURCE",
     "Allowed",
+    "Answer",
     "AtMost",
     "CalendarKeys",
+    "Command",
     "EveryDay",
     "Files",
     "Gate",
+    "Http",
     "KeysOf",
     "Layer",
     "MatchingKeys",
@@ -60,12 +67,15 @@ __all__ = [
     "NotNull",
     "Offending",
     "Output",
+    "Poll",
     "Positive",
     "Processor",
     "Python",
     "Rows",
     "RunContext",
     "Schedule",
+    "Service",
+    "Sign",
     "Sql",
     "Table",
     "UniqueKey",

@@ -162,5 +162,9 @@ class LeaseLost(BackfillError):
     """run {run} no longer holds its lease: {holder} took it. Nothing more was started."""
 
 
+class UnsetVariable(BackfillError):
+    """{where}: processor "{processor}" names the environment variable {variable}, which is {state}. Set it; nothing was run"""
+
+
 class BadSql(BackfillError):
     """{file} is no GoogleSQL that can be run here: {problem}. Nothing was run"""

@@ -54,6 +54,8 @@ class Word(StrEnum):
     BLOCKED = "blocked"
     #: A gate closed before it.
     WITHHELD = "withheld"
+    #: It failed the same way again and again, and nothing it reads has changed: not tried.
+    EXHAUSTED = "exhausted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ class RunStarted:
     chosen: tuple[str, ...] = ()
     #: Coverage before, as `coverage_json` gives it.
     before: Mapping[str, object] = field(default_factory=dict)
+    #: Guards that somebody set aside, with the reason.
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,9 @@ class UnitsEnded:
     #: Done on less than all it wanted.
     degraded: DateSet = field(default_factory=DateSet)
     batch: int | None = None
+    #: With FAILED: of which class, and after how many calls.
+    failure: Failure | None = None
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +120,71 @@ class UnitsUnverified:
     processor: str
     dates: DateSet
     why: str
+    #: When; none: the run ends before.
+    again: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitsDeferred:
+    """A call of these units failed, and they are not given up: they are called again, or looked at first."""
+
+    at: datetime
+    processor: str
+    dates: DateSet
+    failure: Failure
+    why: str
+    #: Which of their calls it was, from 1 on.
+    attempt: int
+    #: Not before then.
+    again: datetime
+    batch: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerMoved:
+    """A service failed call after call and is left alone for a while, or it answers again."""
+
+    at: datetime
+    service: str
+    #: ``open`` or ``closed``.
+    position: str
+    #: When one call asks whether it is well; none where it is closed.
+    probe: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityLost:
+    """No call can say who it is. Nothing leaves until one can; no unit fails for it."""
+
+    at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityBack:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopped:
+    """Nothing new leaves any more, although units wait; what is in flight comes home."""
+
+    at: datetime
+    #: A budget, a limit on failures, the canary, or tables that changed underneath.
+    why: str
+    #: Whether that is what was asked for (a budget), rather than something gone wrong.
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedUnderneath:
+    """Dates of a table that this run did not touch have changed since it was planned."""
+
+    at: datetime
+    processor: str
+    dates: DateSet
+    #: Of how many of the processor's dates that is.
+    of: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,4 +222,20 @@ class RunEnded:
     queries: Mapping[str, int] = field(default_factory=dict)
 
 
-Event = RunStarted | BatchStarted | BatchEnded | UnitsEnded | UnitsUnverified | GateJudged | DrainAsked | Heartbeat | RunEnded
+Event = (
+    RunStarted
+    | BatchStarted
+    | BatchEnded
+    | UnitsEnded
+    | UnitsUnverified
+    | UnitsDeferred
+    | BreakerMoved
+    | IdentityLost
+    | IdentityBack
+    | ChangedUnderneath
+    | GateJudged
+    | DrainAsked
+    | RunStopped
+    | Heartbeat
+    | RunEnded
+)

@@ -7,49 +7,49 @@ threads of a pool.
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from time import monotonic
+from typing import assert_never
 
-from backfill_core.calls import make_call
+from backfill_core.calls import make_call, occasion_of
 from backfill_core.coverage import Coverage
-from backfill_core.dates import DateSet, union
+from backfill_core.dates import DateSet
 from backfill_core.errors import BackfillError, ExitCode
 from backfill_core.events import (
-    BatchEnded,
     BatchStarted,
     Claim,
     DrainAsked,
     Failure,
-    GateJudged,
     Heartbeat,
     Outcome,
     RunEnded,
     RunStarted,
-    UnitsEnded,
-    UnitsUnverified,
-    Word,
+    RunStopped,
 )
-from backfill_core.gates import judge_gate
 from backfill_core.graph import Pipeline
-from backfill_core.live import Live, Refusal
-from backfill_core.model.processor import Gate, Layer
+from backfill_core.homecoming import Homecoming
+from backfill_core.live import Live
 from backfill_core.model.runs import RunSpec
 from backfill_core.model.units import Unit
 from backfill_core.observe import observe
 from backfill_core.plan import Plan
-from backfill_core.planning.make_plan import asked_dates
-from backfill_core.ports import BatchResult, Clock, Journal, Landing, Listener, Runner, Warehouse
+from backfill_core.ports import BatchResult, Clock, Journal, Landing, Listener, Occasion, Runner, Warehouse
 from backfill_core.record import Record
 from backfill_core.reports.jsons import coverage_json
+from backfill_core.reports.words import plural
 from backfill_core.run_state import RunState
-from backfill_core.scheduling.scheduler import Scheduler
+from backfill_core.scheduling.scheduler import Calling, Scheduler
+from backfill_core.scheduling.terms import Stop, Terms
 from backfill_core.scheduling.work import layers_before, plan_work
+from backfill_core.turns import Turns
 from backfill_core.verify import Verifier
 
+#: Threads for calls at most: what a run may have in flight.
+MOST_CALLS = 256
 #: Seconds between two signs of life.
 HEARTBEAT = 5.0
 
@@ -77,6 +77,8 @@ class Drain:
         self.asked = False
         #: Asked twice: nothing in flight is waited for.
         self.at_once = False
+        #: Whether threads were left behind that may never end: whoever started the run must not wait for them.
+        self.abandoned = False
         self._wake: queue.SimpleQueue[_Home | None] | None = None
 
     def ask(self) -> None:
@@ -100,29 +102,48 @@ class Execution:
         world: World,
         *,
         today: date,
-        concurrency: int,
+        terms: Terms,
         drain: Drain,
         allow_blocked: bool = False,
+        allow_shrink: bool = False,
+        exhausted: Mapping[str, Mapping[str, DateSet]] | None = None,
+        seconds: Mapping[str, float] | None = None,
     ) -> None:
+        """Times in ``terms`` are those of `time.monotonic`; ``seconds`` are what a unit of each processor is known to take.
+
+        ``exhausted`` are units that are not called, by processor and reason. ``allow_shrink`` takes dates that hold fewer keys
+        than before.
+        """
         self.pipeline = pipeline
         self.plan = plan
         self.world = world
         self.today = today
         self.drain = drain
         self.allow_blocked = allow_blocked
+        self.allow_shrink = allow_shrink
         self.calendars = coverage.calendars
         self.live = Live(pipeline, coverage, today)
-        self.verifier = Verifier(pipeline, world.warehouse, self.live, self.calendars)
-        work, layers = plan_work(pipeline, plan, self.calendars), layers_before(pipeline, plan)
-        self.scheduler = Scheduler(work, layers, concurrency=concurrency)
-        self.unsettled = {name: chosen.unsettled for name, chosen in plan.planned().items()}
-        self.gates = {stage.layer: stage.gates for stage in plan.stages}
+        self.verifier = Verifier(pipeline, world.warehouse, self.live, self.calendars, allow_shrink=allow_shrink)
+        work = plan_work(pipeline, plan, self.calendars, pipelined=terms.pipelined, seconds=seconds)
+        self.scheduler = Scheduler(work, layers_before(pipeline, plan), terms)
         self.record = Record(world.journal, world.listeners)
+        self.coming = Homecoming(self.scheduler, self.verifier, self.live, self.record, world.clock, monotonic)
+        self.turns = Turns(
+            pipeline,
+            plan,
+            self.live,
+            self.verifier,
+            self.scheduler,
+            self.coming,
+            self.record,
+            world.clock,
+            exhausted or {},
+        )
         self.home: queue.SimpleQueue[_Home | None] = queue.SimpleQueue()
-        #: When each call in flight left, by its number: the instant, and on the monotonic clock.
-        self.left: dict[int, tuple[datetime, float]] = {}
-        #: Seconds of the slowest call so far.
-        self.slowest = 0.0
+        #: The instant at which each call in flight left, by its number.
+        self.left: dict[int, datetime] = {}
+        #: Calls that were taken for lost, and whose threads may still be at work.
+        self.abandoned = 0
 
     def run(self, started: RunStarted, resource: str) -> RunState:
         """Carries the plan out under a lease on ``resource`` and returns how it ended.
@@ -134,11 +155,13 @@ class Execution:
         code, reason = ExitCode.INCOMPLETE, "stopped by an error"
         after: Mapping[str, object] = {}
         try:
-            pool = ThreadPoolExecutor(self.scheduler.concurrency, thread_name_prefix="batch")
+            # How many run at once is the scheduler's to say; a thread that never comes back takes no place away.
+            pool = ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="batch")
             try:
                 self._loop(pool)
             finally:
-                pool.shutdown(wait=not self.drain.at_once, cancel_futures=True)
+                self.drain.abandoned = self.abandoned > 0
+                pool.shutdown(wait=not (self.drain.at_once or self.abandoned), cancel_futures=True)
             after = {} if self.drain.at_once else coverage_json(self.pipeline, self._look_again())
             interrupted = self.drain.asked and self.record.state.left > 0
             code, reason = self.record.state.exit(interrupted=interrupted, allow_blocked=self.allow_blocked)
@@ -158,19 +181,31 @@ class Execution:
 
     def _loop(self, pool: ThreadPoolExecutor) -> None:
         beat = monotonic()
+        self.turns.begin()
         while not self.drain.at_once:
             if self.drain.asked and not self.record.state.draining:
                 self._say_draining()
-            self._verify_claims()
-            if not self.drain.asked:
-                self._advance()
+            self.coming.verify_claims(stopping=self._stopping)
+            self.turns.tell_underneath()
+            if not self._stopping:
+                self.turns.advance()
             self._launch(pool)
+            if self.scheduler.stopped and not self.record.state.stopped:
+                self._say_stopped(self.scheduler.stopped)
             if not self.scheduler.in_flight and not self._due():
+                self.record.flush()
                 return
             self._welcome_home()
+            for number in self.scheduler.lost(monotonic()):
+                self._give_up(number)
             if monotonic() - beat > HEARTBEAT:
                 self.record.say(Heartbeat(at=self.world.clock.now()))
                 beat = monotonic()
+
+    @property
+    def _stopping(self) -> bool:
+        """Whether nothing new is to leave."""
+        return self.drain.asked or self.scheduler.stopped is not None
 
     def _due(self) -> bool:
         """Whether anything is still to come: claims to look at, or units that wait and may start."""
@@ -178,117 +213,95 @@ class Execution:
 
     def _say_draining(self) -> None:
         in_flight = sum(calling.units for calling in self.scheduler.in_flight.values())
-        self.record.say(DrainAsked(at=self.world.clock.now(), in_flight=in_flight, slowest=self.slowest))
+        self.record.say(DrainAsked(at=self.world.clock.now(), in_flight=in_flight, slowest=self.coming.slowest))
 
-    def _advance(self) -> None:
-        """Judges gates that are due, and the needs of every unit whose upstream has its final word, until nothing moves."""
-        while True:
-            layers = self.scheduler.layers_due()
-            for layer in map(self.pipeline.layer, layers):
-                for gate in layer.gates:
-                    if gate.name in self.gates[layer.name]:
-                        self._judge(gate, layer)
-                self.scheduler.judged(layer.name)
-            chosen = self.scheduler.to_judge()
-            for name, dates in chosen.items():
-                self._decide(name, dates)
-            if not layers and not chosen:
-                return
-
-    def _judge(self, gate: Gate, layer: Layer) -> None:
-        if gate.measure in self.scheduler.waiting:
-            self.verifier.look(gate.measure, DateSet.of_span(self.plan.request.span))
-        coverage = self.live.coverage(self.plan.request.span)
-        blocked = self.plan.blocked_dates().get(gate.measure, DateSet())
-        verdict = judge_gate(gate, layer, coverage, asked_dates(self.plan.request), blocked)
-        if not verdict.passed:
-            verdict = replace(verdict, withheld=self.live.would_withhold(verdict, self.scheduler.waiting))
-        at = self.world.clock.now()
-        self.record.say(GateJudged(at=at, layer=layer.name, gate=gate.name, verdict=verdict.to_json(), passed=verdict.passed))
-        self.live.close(layer.name, verdict)
-
-    def _decide(self, name: str, dates: DateSet) -> None:
-        """Ends those of the units at their turn that may not run or need not, and lets the scheduler call the others."""
-        refused = self.live.refused(name, dates)
-        self._end(name, refused)
-        dates -= union(days for *_, days in refused)
-        settled = self.verifier.settled(name, dates & self.unsettled[name])
-        self._end(name, settled)
-        dates -= union(days for *_, days in settled)
-        if dates:
-            self.scheduler.admitted(name, dates)
+    def _say_stopped(self, stop: Stop) -> None:
+        match stop:
+            case Stop.UNITS:
+                why = f"{plural(self.scheduler.called, 'unit')} called, as many as allowed"
+            case Stop.TIME:
+                why = "no time for more"
+            case Stop.FAILURES:
+                why = f"{plural(self.scheduler.failures, 'unit')} failed, as many as allowed"
+            case Stop.CANARY:
+                why = "a date of the canary failed"
+            case Stop.MOVED:
+                moved = sorted({event.processor for event in self.record.state.underneath})
+                why = f"{' and '.join(moved)} changed underneath"
+            case _:
+                assert_never(stop)
+        self.record.say(RunStopped(at=self.world.clock.now(), why=why, asked=stop in (Stop.UNITS, Stop.TIME)))
 
     def _launch(self, pool: ThreadPoolExecutor) -> None:
         """Sends calls into free places. The journal has them on disk before they leave."""
         leaving = [] if self.drain.asked else self.scheduler.next_calls(monotonic())
         for calling in leaving:
             now, batch = self.world.clock.now(), calling.batch
-            self.left[batch.number] = (now, monotonic())
+            self.left[batch.number] = now
+            self.verifier.leaves(batch)
             self.record.say(
                 BatchStarted(at=now, batch=batch.number, processors=batch.processors, dates=batch.dates, attempt=calling.attempt)
             )
         self.record.flush()
         for calling in leaving:
-            call = make_call(self.pipeline, self.calendars, calling.batch)
+            call = make_call(
+                self.pipeline,
+                self.calendars,
+                calling.batch,
+                allow_shrink=self.allow_shrink,
+                occasion=self._occasion(calling),
+            )
             future = pool.submit(self.world.runners[type(call.spec)].run, call)
             future.add_done_callback(partial(self._came_home, calling.batch.number))
+
+    def _occasion(self, calling: Calling) -> Occasion:
+        """What a program or a service may be told of a call."""
+        started = self.record.state.started
+        assert started is not None, "calls leave after the run began"
+        return occasion_of(
+            self.plan,
+            calling.batch,
+            {name: self.live.covered[name].facts.rows for name in calling.batch.processors},
+            run=self.record.state.name,
+            run_key=f"{started.host} {started.pid} {started.at.isoformat()}",
+            attempt=calling.attempt,
+        )
 
     def _came_home(self, number: int, future: Future[BatchResult]) -> None:
         """Called in a runner's thread: it only hands over."""
         self.home.put((number, future))
 
     def _welcome_home(self) -> None:
-        """Waits for a call to come home, a moment at most, and takes in all that have."""
+        """Waits for a call to come home or something to become due, a moment at most, and takes in all that have come."""
+        now = monotonic()
+        wait = min(1.0, max(0.0, self.scheduler.wake_at(now) - now)) if not self.drain.asked else 1.0
         try:
-            came = [self.home.get(timeout=1.0)]
+            came = [self.home.get(timeout=wait) if wait else self.home.get_nowait()]
         except queue.Empty:
             return
         while not self.home.empty():
             came.append(self.home.get())
-        for each in came:
-            if each is not None:
-                self._take(*each)
+        # A call that was taken for lost is over already, and what it wrote is looked at.
+        home = [each for each in came if each is not None and each[0] in self.left]
+        self.coming.take([(number, self._result(number, future), self.left.pop(number)) for number, future in home])
 
-    def _take(self, number: int, future: Future[BatchResult]) -> None:
-        """Takes in a call that came home: failures end now, claims are verified."""
-        calling = self.scheduler.came_home(number)
-        started, since = self.left.pop(number)
-        seconds = monotonic() - since
-        self.slowest = max(self.slowest, seconds)
-        self.record.say(BatchEnded(at=self.world.clock.now(), batch=number, seconds=seconds))
-        name = calling.processor
+    def _result(self, number: int, future: Future[BatchResult]) -> BatchResult:
         error = future.exception()
         if error is None:
-            result = future.result()
-        else:
-            outcome = Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=f"{type(error).__name__}: {error}")
-            result = BatchResult(outcomes={Unit(name, day): outcome for day in calling.batch.dates})
-        words, claimed = self.verifier.take(name, result, started)
-        self._end(name, words, batch=number)
-        if claimed:
-            self.scheduler.claimed(name, claimed, monotonic())
+            return future.result()
+        return self._all_failed(number, Failure.PERMANENT, f"{type(error).__name__}: {error}")
 
-    def _verify_claims(self) -> None:
-        """Looks at claims that runners made outside a transaction of ours, a table at a time."""
-        for name, dates in self.scheduler.claims_due(monotonic()).items():
-            words, absent = self.verifier.verify(name, dates, self.scheduler.retried(name))
-            self._end(name, words)
-            for why, days in absent.items():
-                self.record.say(UnitsUnverified(at=self.world.clock.now(), processor=name, dates=days, why=why))
-            again = union(absent.values())
-            if again and not self.drain.asked:
-                self.scheduler.unverified(name, again)
+    def _give_up(self, number: int) -> None:
+        """A call should have come home long ago: nobody knows what it did."""
+        self.abandoned += 1
+        waited = monotonic() - self.scheduler.in_flight[number].left
+        result = self._all_failed(number, Failure.UNKNOWN, f"no answer in {waited:.0f} s")
+        self.coming.take([(number, result, self.left.pop(number))])
 
-    def _end(self, name: str, words: Iterable[Refusal], *, batch: int | None = None) -> None:
-        """Gives units their final words."""
-        for word, why, dates in words:
-            if not dates:
-                continue
-            degraded = dates & self.live.degraded(name, dates) if word is Word.DONE else DateSet()
-            self.live.ended(name, dates, word, why)
-            self.scheduler.ended(name, dates)
-            at = self.world.clock.now()
-            self.record.say(UnitsEnded(at=at, processor=name, dates=dates, word=word, why=why, degraded=degraded, batch=batch))
+    def _all_failed(self, number: int, failure: Failure, why: str) -> BatchResult:
+        batch = self.scheduler.in_flight[number].batch
+        outcome = Outcome(claim=Claim.FAILED, failure=failure, why=why)
+        return BatchResult(outcomes={Unit(name, day): outcome for name in batch.processors for day in batch.dates})
 
     def _look_again(self) -> Coverage:
         """The warehouse after the run: every table asked once more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 from backfill_core.coverage import NO_FACTS, Coverage, DateFacts, ProcessorCoverage, State
 from backfill_core.dates import DateSet, Span, union
@@ -32,8 +33,9 @@ class Live:
         self.calendars = coverage.calendars
         self.calendar_of = coverage.calendar_of
         self.reviews = coverage.reviews
+        self._counts = {name: dict(covered.counts) for name, covered in coverage.processors.items()}
         self.covered: dict[str, ProcessorCoverage] = {
-            name: replace(covered, facts=_own(covered.facts), counts=dict(covered.counts), states=dict(covered.states))
+            name: replace(covered, facts=_own(covered.facts), counts=self._counts[name], states=dict(covered.states))
             for name, covered in coverage.processors.items()
         }
         #: Dates closed by a gate of each layer, for the layers after it.
@@ -53,20 +55,34 @@ class Live:
 
     def absorb(self, name: str, facts: DateFacts, dates: DateSet) -> None:
         """Takes in what was just observed of a processor's table on those dates, and judges them anew."""
+        self.take_in(name, facts, dates)
+        self.judge_again(name, dates)
+
+    def take_in(self, name: str, facts: DateFacts, dates: DateSet) -> None:
+        """Takes in what was just observed of a processor's table on those dates, to be judged with more of it."""
+        _overwrite(self.covered[name].facts, facts, dates)
+
+    def judge_again(self, name: str, dates: DateSet) -> None:
+        """Judges dates of a processor anew, by what is known of its table now."""
         old = self.covered[name]
-        _overwrite(old.facts, facts, dates)
         asked = dates & old.findings.asked
+        numbers = asked.numbers()
         fresh = judge_processor(
             self.pipeline,
             name,
-            old.facts,
+            _only(old.facts, numbers),
             asked,
             self.covered,
             calendars=self.calendars,
             today=self.today,
             reviews=self.reviews,
         )
-        self.covered[name] = _renewed(old, fresh, asked)
+        counts = self._counts[name]
+        for day in numbers:
+            counts.pop(day, None)
+        counts |= fresh.counts
+        also = {short: _renewed(part, fresh.also[short], asked) for short, part in old.also.items()}
+        self.covered[name] = replace(_judged(old, fresh, asked), also=also)
 
     def close(self, layer: str, verdict: Verdict) -> None:
         """A gate's failed dates count as absent for later layers; a closed layer closes all of them."""
@@ -82,17 +98,20 @@ class Live:
         """Remembers why units are lost, so that what they hold up can name the root."""
         if word in (Word.BLOCKED, Word.WITHHELD):
             self.lost.setdefault(name, []).append((word, why, dates))
-        elif word in (Word.FAILED, Word.DECLINED):
+        elif word in (Word.FAILED, Word.DECLINED, Word.EXHAUSTED):
             self.lost.setdefault(name, []).append((Word.BLOCKED, f"{name} {word}", dates))
 
-    def may_be_settled(self, name: str) -> DateSet:
-        """Dates that a look may find complete, or no longer expected: a date without rows whose keys are known is neither."""
+    def may_be_settled(self, name: str, dates: DateSet) -> DateSet:
+        """Of dates, those that a look may find complete, or no longer expected.
+
+        A date without rows whose keys are known is neither.
+        """
         covered = self.covered[name]
         processor = self.pipeline.processors[name]
         expectations = [e for each in (processor, *processor.parts.values()) for e in each.expectations]
         if any(isinstance(e, KeysOf) and e.looks_back for e in expectations):
-            return covered.findings.asked
-        return DateSet.from_numbers(list(covered.facts.rows))
+            return dates & covered.findings.asked
+        return _held(covered.facts, dates)
 
     def refused(self, name: str, dates: DateSet) -> list[Refusal]:
         """Of the dates whose upstream has its final word, those that may not run, each once."""
@@ -139,9 +158,9 @@ class Live:
 
     def _keyless(self, name: str, upstream: str, dates: DateSet) -> list[Refusal]:
         """Dates that can never be complete, because the processor whose keys they must hold has none for them."""
-        there = DateSet.from_numbers(list(self.covered[upstream].facts.rows))
+        there = _held(self.covered[upstream].facts, dates)
         closed = self._closed_for(name, upstream)
-        withheld = dates & there & closed
+        withheld = there & closed
         refused: list[Refusal] = []
         if withheld:
             refused.append((Word.WITHHELD, self._gate_words(name, (upstream,), withheld, None), withheld))
@@ -211,29 +230,56 @@ class Live:
         return next(f"still {state}" for state, days in covered.states.items() if one <= days)
 
 
-def _renewed(old: ProcessorCoverage, fresh: ProcessorCoverage, asked: DateSet) -> ProcessorCoverage:
-    """What was known of a processor, with what was just judged of some of its dates."""
-    counts = dict(old.counts)
-    for day in asked.numbers():
-        counts.pop(day, None)
-    counts |= fresh.counts
+def _judged(old: ProcessorCoverage, fresh: ProcessorCoverage, asked: DateSet) -> ProcessorCoverage:
+    """What was known of a processor, with the states that some of its dates have now."""
     broken = {
         rule: (old.findings.broken.get(rule, DateSet()) - asked) | fresh.findings.broken.get(rule, DateSet())
         for rule in dict.fromkeys((*fresh.findings.broken, *old.findings.broken))
     }
-    return replace(
-        old,
-        states={state: (old.states[state] - asked) | fresh.states[state] for state in State},
-        counts=counts,
-        facts=fresh.facts,
-        findings=replace(old.findings, broken=broken),
-        also={name: _renewed(part, fresh.also[name], asked) for name, part in old.also.items()},
-    )
+    states = {state: (old.states[state] - asked) | fresh.states[state] for state in State}
+    return replace(old, states=states, findings=replace(old.findings, broken=broken))
+
+
+def _renewed(old: ProcessorCoverage, fresh: ProcessorCoverage, asked: DateSet) -> ProcessorCoverage:
+    """What was known of a further table, with what was just seen of some of its dates."""
+    gone, facts = set(asked.numbers()), _own(old.facts)
+    _overwrite(facts, fresh.facts, asked)
+    counts = {day: count for day, count in old.counts.items() if day not in gone} | dict(fresh.counts)
+    return replace(_judged(old, fresh, asked), counts=counts, facts=facts)
 
 
 def _micros(instant: datetime) -> int:
     since = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _held(facts: DateFacts, dates: DateSet) -> DateSet:
+    """Those of the dates that hold rows."""
+    return DateSet.from_numbers([day for day in dates.numbers() if day in facts.rows])
+
+
+def _only(facts: DateFacts, numbers: list[int]) -> DateFacts:
+    """What facts say of some days, so that judging a few of a large table costs no more than of a small one.
+
+    ``newest`` and ``hashes`` stay whole: a processor that reads its own earlier dates is judged by theirs.
+    """
+
+    def of(days: Mapping[int, Any]) -> dict[int, Any]:
+        return {day: days[day] for day in numbers if day in days}
+
+    return DateFacts(
+        exists=facts.exists,
+        rows=of(facts.rows),
+        distinct=of(facts.distinct),
+        oldest=of(facts.oldest),
+        newest=facts.newest,
+        hashes=facts.hashes,
+        made_from={name: of(found) for name, found in facts.made_from.items()},
+        also={name: _only(part, numbers) for name, part in facts.also.items()},
+        keys={name: of(found) for name, found in facts.keys.items()},
+        checks={name: of(found) for name, found in facts.checks.items()},
+        shares={name: of(found) for name, found in facts.shares.items()},
+    )
 
 
 def _own(facts: DateFacts) -> DateFacts:

@@ -58,6 +58,23 @@ class Landing(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """Why and when a batch is called: what a program or a service may be told beside its dates."""
+
+    #: The run's name in its journal, and a text that no other run has anywhere.
+    run: str = ""
+    run_key: str = ""
+    #: Which call of these units it is, from 1 on.
+    attempt: int = 1
+    #: Why its units are planned.
+    reasons: tuple[str, ...] = ()
+    #: Whether rows that are there are to be written anew.
+    forced: bool = False
+    #: Whether any of its dates holds rows.
+    has_rows: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One batch as a runner gets it."""
 
@@ -76,6 +93,11 @@ class Call:
     contents: tuple[ContentColumn, ...] = ()
     #: Seasons of the processor's calendar, by which files of a season are named.
     seasons: tuple[Season, ...] = ()
+    #: Whether a date may hold fewer distinct keys than before.
+    allow_shrink: bool = False
+    #: The specs of all processors of the batch, by name.
+    specs: Mapping[str, RunSpec] = field(default_factory=dict)
+    occasion: Occasion = Occasion()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

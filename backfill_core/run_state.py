@@ -12,12 +12,18 @@ from backfill_core.errors import ExitCode
 from backfill_core.events import (
     BatchEnded,
     BatchStarted,
+    BreakerMoved,
+    ChangedUnderneath,
     DrainAsked,
     Event,
     GateJudged,
     Heartbeat,
+    IdentityBack,
+    IdentityLost,
     RunEnded,
     RunStarted,
+    RunStopped,
+    UnitsDeferred,
     UnitsEnded,
     UnitsUnverified,
     Word,
@@ -25,6 +31,9 @@ from backfill_core.events import (
 from backfill_core.gates import Verdict
 from backfill_core.model.units import Unit
 from backfill_core.plan import Plan
+
+#: Words of units that are not what was asked for.
+_LOST = (Word.FAILED, Word.EXHAUSTED, Word.DECLINED, Word.BLOCKED, Word.WITHHELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +62,14 @@ class RunState:
     verdicts: list[Verdict] = field(default_factory=list)
     unverified: int = 0
     draining: bool = False
+    #: Failed calls whose units were not given up, and when the latest of them are tried again.
+    deferred: int = 0
+    #: Services that are left alone now, by name.
+    breakers: dict[str, BreakerMoved] = field(default_factory=dict)
+    #: Why no call can say who it is, since when.
+    identity_lost: IdentityLost | None = None
+    stopped: RunStopped | None = None
+    underneath: list[ChangedUnderneath] = field(default_factory=list)
     ended: RunEnded | None = None
     last_at: datetime | None = None
     #: When the first and the latest unit were verified as done.
@@ -83,6 +100,20 @@ class RunState:
                 self._end(event)
             case UnitsUnverified():
                 self.unverified += len(event.dates)
+            case UnitsDeferred():
+                self.deferred += 1
+            case BreakerMoved():
+                self.breakers.pop(event.service, None)
+                if event.probe is not None:
+                    self.breakers[event.service] = event
+            case IdentityLost():
+                self.identity_lost = event
+            case IdentityBack():
+                self.identity_lost = None
+            case RunStopped():
+                self.stopped = event
+            case ChangedUnderneath():
+                self.underneath.append(event)
             case GateJudged():
                 self.verdicts.append(Verdict.from_json(event.verdict))
             case DrainAsked():
@@ -138,15 +169,18 @@ class RunState:
         """The exit code that this state means, and the reason in words: the first of DESIGN 6's order that applies."""
         closed = [verdict for verdict in self.verdicts if not verdict.passed]
         blocked_before = self.plan.blocked_units if self.plan else 0
-        lost = [
-            f"{count} {word}" for word in (Word.FAILED, Word.DECLINED, Word.BLOCKED, Word.WITHHELD) if (count := self.count(word))
-        ]
+        lost = [f"{count} {word}" for word in _LOST if (count := self.count(word))]
         if blocked_before and not allow_blocked:
             lost.append(f"{blocked_before} blocked when planned")
         if interrupted:
             return ExitCode.INTERRUPTED, f"interrupted with {self.left} unit{'' if self.left == 1 else 's'} to go"
         if closed:
             return ExitCode.GATE_CLOSED, "gate closed: " + ", ".join(verdict.gate for verdict in closed)
+        if self.left and self.stopped:
+            why = f"stopped early: {self.stopped.why}, {self.left} unit{'' if self.left == 1 else 's'} to go"
+            if self.stopped.asked and not lost:
+                return ExitCode.STOPPED, why
+            lost.append(why)
         if lost:
             return ExitCode.INCOMPLETE, ", ".join(lost)
         if self.left:

@@ -2,31 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from backfill_core.coverage import State
+from backfill_core.coverage import DateFacts, State
 from backfill_core.dates import DateSet
-from backfill_core.events import Claim, Word
+from backfill_core.events import Claim, Failure, Outcome, Word
 from backfill_core.graph import Pipeline
 from backfill_core.live import Live, Refusal
 from backfill_core.model.calendar import CalendarDays
+from backfill_core.model.units import Batch, Unit
 from backfill_core.ports import BatchResult, Warehouse
 from backfill_core.queries.asking import facts_together, questions_about, tables_named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Units of one processor whose call failed the same way."""
+
+    processor: str
+    dates: DateSet
+    failure: Failure
+    why: str
+    #: Seconds after which the service wants to be asked again.
+    retry_after: float | None = None
+
+
+@dataclass(slots=True)
+class Taken:
+    """What came of a call, sorted: each of its units in one place."""
+
+    #: The words that are final already, by processor.
+    words: dict[str, list[Refusal]] = field(default_factory=dict)
+    lost: list[Lost] = field(default_factory=list)
+    #: Dates whose claims have to be looked at, by processor.
+    claimed: dict[str, DateSet] = field(default_factory=dict)
+
+
+_NO_WORD = Outcome(claim=Claim.FAILED, failure=Failure.UNKNOWN, why="its call came home without a word on it")
 
 
 class Verifier:
     """Looks at tables during a run, and finds the words that they bear out. What it sees goes into ``live``."""
 
-    def __init__(self, pipeline: Pipeline, warehouse: Warehouse, live: Live, calendars: Mapping[str, CalendarDays]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        warehouse: Warehouse,
+        live: Live,
+        calendars: Mapping[str, CalendarDays],
+        *,
+        allow_shrink: bool = False,
+    ) -> None:
         self.pipeline = pipeline
         self.warehouse = warehouse
         self.live = live
         self.calendars = calendars
+        self.allow_shrink = allow_shrink
         #: Calls that were verified inside the transaction that wrote.
         self.inside = 0
-        #: When the call of each claimed date started, by processor and day number.
-        self._started: dict[str, dict[int, datetime]] = {}
+        #: Dates whose rows changed although nobody here was to change them, by processor, until somebody takes them.
+        self.underneath: dict[str, DateSet] = {}
+        #: Dates that left in a call, by processor.
+        self._touched: dict[str, DateSet] = {}
+        #: When the call of each claimed date started that was good before it, by processor and day number.
+        self._renewed: dict[str, dict[int, datetime]] = {}
+        #: Why nobody knows what became of a unit's call.
+        self._doubts: dict[str, dict[int, str]] = {}
+
+    def leaves(self, batch: Batch) -> None:
+        """A call is about to leave: what its dates hold is expected to change."""
+        for name in batch.processors:
+            self._touched[name] = self._touched.get(name, DateSet()) | batch.dates
 
     def look(self, name: str, dates: DateSet) -> None:
         """Looks at a table again, over the span of those dates."""
@@ -38,11 +86,16 @@ class Verifier:
         missing = frozenset(table.name for table in tables if table.name not in schema)
         answers = self.warehouse.observe_all([question.without(missing) for question in questions.values()])
         facts = facts_together(dict(zip(questions, answers, strict=True)), name)
-        self.live.absorb(name, facts, DateSet.of_span(dates.span))
+        span, old = DateSet.of_span(dates.span), self.live.covered[name]
+        others = (span & old.findings.asked) - self._touched.get(name, DateSet())
+        moved = DateSet.from_numbers([day for day in others.numbers() if _trace(old.facts, day) != _trace(facts, day)])
+        if moved:
+            self.underneath[name] = self.underneath.get(name, DateSet()) | moved
+        self.live.absorb(name, facts, span)
 
     def settled(self, name: str, dates: DateSet) -> list[Refusal]:
         """Of dates at their turn whose expectation was open when planned, those that need no call any more."""
-        looked = dates & self.live.may_be_settled(name)
+        looked = self.live.may_be_settled(name, dates)
         if not looked:
             return []
         self.look(name, looked)
@@ -52,38 +105,95 @@ class Verifier:
             (Word.SKIPPED, "no longer expected", looked & covered.states[State.NOT_EXPECTED]),
         ]
 
-    def take(self, name: str, result: BatchResult, started: datetime) -> tuple[list[Refusal], DateSet]:
-        """Sorts a call's outcomes: the words that are final already, and the dates whose claims have to be looked at."""
-        claimed: list[date] = []
-        lost: dict[tuple[Word, str], list[date]] = {}
-        for unit, outcome in result.outcomes.items():
-            match outcome.claim:
-                case Claim.DONE:
-                    claimed.append(unit.day)
-                case Claim.FAILED:
-                    lost.setdefault((Word.FAILED, outcome.why), []).append(unit.day)
-                case Claim.DECLINED:
-                    lost.setdefault((Word.DECLINED, outcome.why), []).append(unit.day)
-        words: list[Refusal] = [(word, why, DateSet.of(*days)) for (word, why), days in lost.items()]
-        dates = DateSet.of(*claimed)
-        if dates and name in result.facts:
+    def absorb(self, came: Sequence[tuple[Batch, BatchResult]]) -> None:
+        """Takes in what runners saw in the transactions that wrote, of several calls at once; before `take` of each."""
+        seen: dict[str, DateSet] = {}
+        for batch, result in came:
+            for name, facts in result.facts.items():
+                self.live.take_in(name, facts, batch.dates)
+                seen[name] = seen.get(name, DateSet()) | batch.dates
+        for name, dates in seen.items():
+            self.live.judge_again(name, dates)
+
+    def take(self, batch: Batch, result: BatchResult, started: datetime) -> Taken:
+        """Sorts a call's outcomes. A unit that has none came to nobody knows what."""
+        taken = Taken()
+        for name in batch.processors:
+            of: dict[Outcome, list[int]] = {}
+            for number, day in zip(batch.dates.numbers(), batch.dates, strict=True):
+                of.setdefault(result.outcomes.get(Unit(name, day), _NO_WORD), []).append(number)
+            for outcome, days in of.items():
+                self._sort(taken, name, DateSet.from_numbers(days), outcome, started, inside=name in result.facts)
+        return taken
+
+    def _sort(self, taken: Taken, name: str, dates: DateSet, outcome: Outcome, started: datetime, *, inside: bool) -> None:
+        words = taken.words.setdefault(name, [])
+        if outcome.claim is Claim.DECLINED:
+            words.append((Word.DECLINED, outcome.why, dates))
+        elif outcome.claim is Claim.DONE and inside:
             self.inside += 1
-            self.live.absorb(name, result.facts[name], dates)
-            return words + self._borne_out(name, dates), DateSet()
-        self._started.setdefault(name, {}).update(dict.fromkeys(dates.numbers(), started))
-        return words, dates
+            words += self._borne_out(name, dates)
+        else:
+            if outcome.claim is Claim.DONE:
+                taken.claimed[name] = taken.claimed.get(name, DateSet()) | dates
+                if outcome.why:  # a claim with a reservation: told if the rows are not there
+                    self._doubts.setdefault(name, {}).update(dict.fromkeys(dates.numbers(), outcome.why))
+            failure = outcome.failure or Failure.PERMANENT
+            if outcome.claim is Claim.DONE or failure is Failure.UNKNOWN:
+                again = dates & self.live.covered[name].good
+                self._renewed.setdefault(name, {}).update(dict.fromkeys(again.numbers(), started))
+            if outcome.claim is Claim.FAILED:
+                lost = Lost(processor=name, dates=dates, failure=failure, why=outcome.why, retry_after=outcome.retry_after)
+                taken.lost.append(lost)
+                if failure is Failure.UNKNOWN:
+                    self._doubts.setdefault(name, {}).update(dict.fromkeys(dates.numbers(), outcome.why))
 
     def verify(self, name: str, dates: DateSet, last: DateSet) -> tuple[list[Refusal], dict[str, DateSet]]:
         """Looks at claimed dates: the words they got, and by reason those that are not there and may be tried again.
 
         A date in ``last`` has been tried again, and gets a word whatever it holds.
         """
+        before = {day: self.live.covered[name].facts.distinct.get(day, 0) for day in dates.numbers()}
         self.look(name, dates)
-        written = self.live.written_since(name, dates, self._started[name])
+        shrunk = {} if self.allow_shrink else self._shrunk(name, before)
+        dates -= DateSet.from_numbers(list(shrunk))
+        renewed = self._renewed.get(name, {})
+        written = (dates - DateSet.from_numbers([day for day in dates.numbers() if day in renewed])) | self.live.written_since(
+            name, dates & DateSet.from_numbers(list(renewed)), renewed
+        )
         covered = self.live.covered[name]
         there = dates & (covered.good & written | covered.states[State.NOT_EXPECTED])
         again = dates - there - last
-        return self._borne_out(name, dates - again), self.live.shortfalls(name, again)
+        words = [(Word.FAILED, why, DateSet.from_numbers([day])) for day, why in shrunk.items()]
+        words += self._borne_out(name, there) + [
+            (Word.FAILED, why, days) for why, days in self._lacking(name, dates & last - there)
+        ]
+        self._forget(name, [*shrunk, *(dates - again).numbers()])
+        return words, dict(self._lacking(name, again))
+
+    def _shrunk(self, name: str, before: Mapping[int, int]) -> dict[int, str]:
+        """Days that hold fewer distinct keys than before their call, in words."""
+        after = self.live.covered[name].facts.distinct
+        return {
+            day: f"shrank, {had} keys -> {after.get(day, 0)}; it is too late to undo"
+            for day, had in before.items()
+            if after.get(day, 0) < had
+        }
+
+    def _lacking(self, name: str, dates: DateSet) -> list[tuple[str, DateSet]]:
+        """What a table lacks on dates, in words, behind what is known of a call that was lost."""
+        found: dict[str, list[int]] = {}
+        doubts = self._doubts.get(name, {})
+        for why, days in self.live.shortfalls(name, dates).items():
+            for day in days.numbers():
+                found.setdefault(f"{doubts[day]}; {why}" if day in doubts else why, []).append(day)
+        return [(why, DateSet.from_numbers(days)) for why, days in found.items()]
+
+    def _forget(self, name: str, days: list[int]) -> None:
+        for kept in (self._renewed.get(name), self._doubts.get(name)):
+            if kept:
+                for day in days:
+                    kept.pop(day, None)
 
     def _borne_out(self, name: str, dates: DateSet) -> list[Refusal]:
         """The word that its table bears out for each of the claimed dates."""
@@ -96,3 +206,8 @@ class Verifier:
             (Word.SKIPPED, "no longer expected", unexpected),
             *((Word.FAILED, why, days) for why, days in failed.items()),
         ]
+
+
+def _trace(facts: DateFacts, day: int) -> tuple[int | None, int | None]:
+    """What shows that a date's rows are others than they were."""
+    return facts.rows.get(day), facts.newest.get(day)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
+from backfill_core.adapters.frames import is_frame
 from backfill_core.coverage import DateFacts
 from backfill_core.dates import DateSet, day_number, day_of
 from backfill_core.events import Claim, Failure, Outcome
@@ -27,8 +28,12 @@ from backfill_core.queries.slices import Slice
 if TYPE_CHECKING:
     import duckdb
 
+    from backfill_core.adapters.worker_processes import WorkerProcesses
+
 #: Names of the relations a call's rows are put into before they are written; temporary, so each cursor has its own.
 _RESULT = "backfill_result_{}"
+#: Name under which a frame is read.
+_FRAME = "backfill_frame"
 
 #: By the table's name, the relation that holds its rows; an empty name for no row: what the dates hold is taken away. None: the
 #: function wrote by itself.
@@ -63,25 +68,48 @@ class SqlRunner:
 class PythonRunner:
     """Runs `Python` specs."""
 
-    def __init__(self, warehouse: DuckDBWarehouse, landing: Path) -> None:
+    def __init__(self, warehouse: DuckDBWarehouse, landing: Path, workers: WorkerProcesses | None = None) -> None:
+        """``workers`` carry out the functions with ``process=True``."""
         self.warehouse = warehouse
         self.landing = landing
+        self.workers = workers
 
     def run(self, call: Call) -> BatchResult:
         assert isinstance(call.spec, Python)
-        return _replace(self.warehouse, call, self._compute)
+        return self._elsewhere(call, call.spec) if call.spec.process else _replace(self.warehouse, call, self._compute)
+
+    def close(self) -> None:
+        """Ends the processes that functions work in."""
+        if self.workers:
+            self.workers.close()
 
     def _compute(self, cursor: duckdb.DuckDBPyConnection, call: Call) -> _Results:
         assert isinstance(call.spec, Python)
-        context = RunContext(
-            cursor=cursor,
-            tables={name: DUCKDB.name(*self.warehouse.names.parts(table)) for name, table in call.tables.items()},
-            files={name: self._paths(call, name) for name in call.sources},
-        )
-        answers = rows_by_table(call.processor.tables, call.spec.function(list(call.batch.dates), context))
-        if answers is None:
-            return None
-        return {name: _put(cursor, answer, _RESULT.format(place)) for place, (name, answer) in enumerate(answers.items())}
+        context = RunContext(cursor=cursor, tables=self._tables(call), files=self._files(call))
+        return _all_put(cursor, call, call.spec.function(list(call.batch.dates), context))
+
+    def _elsewhere(self, call: Call, spec: Python) -> BatchResult:
+        """Lets another process compute; the transaction begins when it is done."""
+        from backfill_core.adapters.worker_processes import TimeUpError, WorkerEndedError
+
+        assert self.workers, "whoever makes a runner for such functions gives it workers"
+        try:
+            dates = list(call.batch.dates)
+            answer = self.workers.call(spec.function, dates, self._tables(call), self._files(call), spec.time_limit)
+        except (TimeUpError, WorkerEndedError) as error:
+            return BatchResult(outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.TRANSIENT, why=str(error))))
+        except Exception as error:  # a processor may fail in any way; the run goes on, and says how
+            return BatchResult(outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=_why(error))))
+        if answer is None:
+            why = "it returned nothing, and in a process of its own it cannot have written. Return rows, [] for none"
+            return BatchResult(outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=why)))
+        return _replace(self.warehouse, call, lambda cursor, called: _all_put(cursor, called, answer))
+
+    def _tables(self, call: Call) -> dict[str, str]:
+        return {name: DUCKDB.name(*self.warehouse.names.parts(table)) for name, table in call.tables.items()}
+
+    def _files(self, call: Call) -> dict[str, dict[date, str]]:
+        return {name: self._paths(call, name) for name in call.sources}
 
     def _paths(self, call: Call, name: str) -> dict[date, str]:
         paths = files_days(call.sources[name], call.seasons, call.batch.dates)
@@ -89,12 +117,45 @@ class PythonRunner:
         return {day_of(number): str(path) for number, path in there.items()}
 
 
+class ParquetLoader:
+    """Takes in the files of programs, which cannot open the warehouse while it is ours."""
+
+    def __init__(self, warehouse: DuckDBWarehouse) -> None:
+        self.warehouse = warehouse
+
+    def load(self, call: Call, files: list[Path]) -> BatchResult:
+        """Puts the rows of Parquet files in the place of a call's dates' rows, verified inside."""
+
+        def compute(cursor: duckdb.DuckDBPyConnection, _call: Call) -> _Results:
+            relation = _RESULT.format(0)
+            rows = "SELECT * FROM read_parquet($files, union_by_name = true, hive_partitioning = false)"
+            cursor.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS {rows}", {"files": [str(file) for file in files]})
+            return {call.processor.name: relation}
+
+        return _replace(self.warehouse, call, compute)
+
+
+def _all_put(cursor: duckdb.DuckDBPyConnection, call: Call, answer: Any) -> _Results:
+    """Puts what a function returned into a table for each of those that it fills; None where it wrote by itself."""
+    answers = rows_by_table(call.processor.tables, answer)
+    if answers is None:
+        return None
+    return {name: _put(cursor, rows, _RESULT.format(place)) for place, (name, rows) in enumerate(answers.items())}
+
+
 def _put(cursor: duckdb.DuckDBPyConnection, answer: Any, relation: str) -> str:
-    """Puts rows or a relation into a table of that name, and returns it; nothing where there are no rows."""
+    """Puts rows, a relation or a frame into a table of that name, and returns it; nothing where there are no rows."""
     import duckdb
 
     if isinstance(answer, duckdb.DuckDBPyRelation):
         cursor.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS {answer.sql_query()}")
+        return relation
+    if is_frame(answer):
+        cursor.register(_FRAME, answer)
+        try:
+            cursor.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT * FROM {_FRAME}")
+        finally:
+            cursor.unregister(_FRAME)
         return relation
     rows = list(answer)
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -130,8 +191,7 @@ def _replace(warehouse: DuckDBWarehouse, call: Call, compute: _Compute) -> Batch
                     known = turns.enter_context(warehouse.turn_to_write(table))
                 facts, shrunk = _in_transaction(warehouse, cursor, call, compute, known)
     except Exception as error:  # a processor may fail in any way; the run goes on, and says how
-        why = str(error).strip().split("\n", 1)[0] or type(error).__name__
-        return BatchResult(outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=why)))
+        return BatchResult(outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=_why(error))))
     finally:
         cursor.close()
     outcomes = _all(call, Outcome(claim=Claim.DONE))
@@ -181,7 +241,8 @@ def _put_in_place(
     shrunk: dict[date, str] = {}
     for name, table in there.items():
         where = f" in {name}" if name != call.processor.name else ""
-        for day, (before, after) in _shrunk(warehouse, cursor, table, dates, results[name]).items():
+        found = {} if call.allow_shrink else _shrunk(warehouse, cursor, table, dates, results[name])
+        for day, (before, after) in found.items():
             shrunk.setdefault(day, f"{before} keys -> {after}{where}")
     for name, table in there.items():
         _write(warehouse, cursor, table, [day for day in dates if day not in shrunk], results[name])
@@ -233,6 +294,10 @@ def _check_slice(cursor: duckdb.DuckDBPyConnection, table: Table, relation: str)
         ).fetchone()
         if other is not None:
             raise ValueError(f'a row has {column} = "{other[0]}", outside the slice "{value}" that it writes')
+
+
+def _why(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__
 
 
 def _all(call: Call, outcome: Outcome) -> dict[Unit, Outcome]:

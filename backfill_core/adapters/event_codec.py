@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import Any, get_args
 
 from backfill_core.dates import DateSet
-from backfill_core.events import Event, Word
+from backfill_core.events import Event, Failure, Word
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
+_FIELDS: dict[type[Any], tuple[str, ...]] = {kind: tuple(f.name for f in fields(kind)) for kind in _KINDS.values()}
 
 
 def encode(event: Event) -> tuple[str, str]:
     """(kind, body) of an event."""
-    body = {f.name: getattr(event, f.name) for f in fields(event)}
-    return type(event).__name__, json.dumps(body, default=_plain, separators=(",", ":"))
+    body = {name: getattr(event, name) for name in _FIELDS[type(event)]}
+    return type(event).__name__, _ENCODER.encode(body)
 
 
 def decode(kind: str, body: str) -> Event:
@@ -24,6 +25,8 @@ def decode(kind: str, body: str) -> Event:
     found = {name: _rich(value) for name, value in json.loads(body).items()}
     if "word" in found:
         found["word"] = Word(found["word"])
+    if found.get("failure") is not None:
+        found["failure"] = Failure(found["failure"])
     event: Event = _KINDS[kind](**found)
     return event
 
@@ -34,6 +37,10 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return {"$at": value.isoformat()}
     raise TypeError(f"{type(value).__name__} is no part of an event")
+
+
+#: Made once: a run of a million units writes some millions of events.
+_ENCODER = json.JSONEncoder(default=_plain, separators=(",", ":"))
 
 
 def _rich(value: Any) -> Any:

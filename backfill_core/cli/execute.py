@@ -6,11 +6,15 @@ import os
 import shlex
 import signal
 import sys
+from datetime import datetime
+from time import monotonic
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 
 from backfill_core.cli.options import Ask, asks_work
+from backfill_core.cli.terms import AskedTerms, asks_terms
 from backfill_core.errors import BadUsage, ExitCode, PlanDrifted
 from backfill_core.planning.drift import drift
 from backfill_core.reports.words import plural
@@ -25,16 +29,28 @@ if TYPE_CHECKING:
 
 @click.command("execute")
 @asks_work
-@click.option("--concurrency", type=click.IntRange(1, 256), help="Calls in flight at most (default: that of the settings).")
+@asks_terms
 @click.option("--plan", "plan_file", metavar="FILE", help="Carry out a plan written by plan --out, and nothing else.")
 @click.option("--allow-blocked", is_flag=True, help="Exit 0 although units were blocked when planned.")
+@click.option("--retry-exhausted", is_flag=True, help="Call units too that failed the same way again and again.")
+@click.option("--allow-shrink", metavar="WHY", help="Let a date hold fewer keys than before; the journal keeps why.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing at all.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def command(ask: Ask, concurrency: int | None, plan_file: str | None, allow_blocked: bool, dry_run: bool, yes: bool) -> None:
+def command(
+    ask: Ask,
+    how: AskedTerms,
+    plan_file: str | None,
+    allow_blocked: bool,
+    retry_exhausted: bool,
+    allow_shrink: str | None,
+    dry_run: bool,
+    yes: bool,
+) -> None:
     """Carry a plan out, layer by layer, through its gates. What a table holds afterwards is what counts as done."""
     from backfill_core.cli.progress import Progress
     from backfill_core.execute import Drain
-    from backfill_core.project.carry_out import carry_out
+    from backfill_core.project.carry_out import ALLOW_SHRINK, carry_out
+    from backfill_core.project.exhausted import exhausted_units
     from backfill_core.project.session import open_project
     from backfill_core.reports.run_texts import closing_lines
 
@@ -62,6 +78,9 @@ def command(ask: Ask, concurrency: int | None, plan_file: str | None, allow_bloc
             raise PlanDrifted(hash=agreed.hash[:8], moved=str(drift(agreed, plan)), again=ask.again("execute"))
         if not plan.units:
             sys.exit(ExitCode.INCOMPLETE if plan.blocked and not allow_blocked else ExitCode.OK)
+        held = {} if retry_exhausted else exhausted_units(session, plan, coverage)
+        now = datetime.now(ZoneInfo(session.settings.timezone))
+        terms = how.terms(session, plan.units, now, monotonic())
         drain = Drain()
         _obey_signals(drain)
         with Progress(again := ask.again("execute") if not plan_file else f"backfill execute --plan {plan_file}") as progress:
@@ -71,16 +90,18 @@ def command(ask: Ask, concurrency: int | None, plan_file: str | None, allow_bloc
                 plan,
                 coverage,
                 command="backfill " + shlex.join(sys.argv[1:]),
-                concurrency=concurrency or session.settings.concurrency,
+                terms=terms,
                 drain=drain,
                 listeners=(progress,),
                 allow_blocked=allow_blocked,
+                overrides={ALLOW_SHRINK: allow_shrink} if allow_shrink else {},
+                exhausted=held,
             )
     failed = state.first_failed
     look = ask.beside(f"explain {failed.processor} {failed.day}") if failed else ask.again("plan")
     click.echo("\n".join(closing_lines(state, again, look)))
     assert state.ended is not None
-    if drain.at_once:
+    if drain.at_once or drain.abandoned:
         sys.stdout.flush()
         os._exit(state.ended.exit_code)  # calls that nobody waits for must not hold the process
     sys.exit(state.ended.exit_code)

@@ -16,12 +16,12 @@ from backfill_core.events import (
     GateJudged,
     RunStarted,
     UnitsEnded,
-    UnitsUnverified,
     Word,
 )
 from backfill_core.gates import Verdict
 from backfill_core.reports.gate_texts import verdict_line
 from backfill_core.reports.run_texts import duration_words, pace_words
+from backfill_core.reports.trouble_texts import trouble_line
 from backfill_core.reports.words import dates_words, plural, wrapped
 from backfill_core.run_state import RunState
 
@@ -91,9 +91,8 @@ class Progress:
             case UnitsEnded(word=Word.SKIPPED):
                 return f"skipped {event.processor} {dates_words(event.dates, most=1)}: {event.why}"
             case UnitsEnded():
-                return f"{event.word}: {event.processor} {dates_words(event.dates, most=1)}: {event.why}"
-            case UnitsUnverified():
-                return f"unverified: {event.processor} {dates_words(event.dates, most=1)}: {event.why}. One retry."
+                tried = f" ({event.attempts} attempts)" if event.attempts > 1 else ""
+                return f"{event.word}: {event.processor} {dates_words(event.dates, most=1)}: {event.why}{tried}"
             case GateJudged():
                 return verdict_line(Verdict.from_json(event.verdict))
             case DrainAsked():
@@ -103,4 +102,4 @@ class Progress:
                     f"Ctrl-C again stops now. To go on: {self.again}"
                 )
             case _:
-                return ""
+                return trouble_line(event, self.state.name)

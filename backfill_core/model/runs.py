@@ -7,11 +7,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Service:
     """What calls of several processors share: a service, a database, a machine."""
 
     name: str
+    _: KW_ONLY
     #: Most calls in flight at once.
     in_flight: int | None = None
     #: Most calls that may leave in a minute.
@@ -30,8 +31,35 @@ class Source:
 SOURCE = Source()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """What every spec says of its calls: what they share, how many dates go together, and what a failure leaves to try."""
+
+    #: What its calls share with those of others.
+    service: Service | None = None
+    #: Seconds a call may take; None: as its service says.
+    timeout: float | None = None
+    #: Calls of a unit at most when each fails in passing.
+    attempts: int = 3
+    #: Seconds before the second of them, about; each later one waits four times as long, up to five minutes.
+    backoff: float = 2.0
+    #: Most dates in one call.
+    max_dates: int = 1
+    #: Whether a call's dates are of one calendar month.
+    by_month: bool = False
+    #: Processors of one layer that give the same name go together: one call has a date with all of them that are ready.
+    together: str | None = None
+    #: Seconds a date takes, for estimates before it ever ran.
+    seconds: float | None = None
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds a call may take."""
+        return self.timeout if self.timeout is not None or self.service is None else self.service.timeout
+
+
 @dataclass(frozen=True, slots=True)
-class Sql:
+class Sql(Called):
     """One GoogleSQL SELECT in a file beside the declaring one; its rows replace those of the dates asked for.
 
     It takes @date_from and @date_to and names processors in braces.
@@ -41,13 +69,11 @@ class Sql:
     _: KW_ONLY
     #: Most dates in one call.
     max_dates: int = 31
-    #: Seconds a date takes, for estimates before it ever ran.
-    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Python:
-    """A function ``(dates, ctx)`` that returns rows (dicts) or a relation; they replace the rows of those dates.
+class Python(Called):
+    """A function ``(dates, ctx)`` that returns rows (dicts), a relation or a frame; they replace the rows of those dates.
 
     Where a processor fills several tables, it returns the rows of each by the table's name: the processor's for the first, its
     own without the dataset for the others. All are replaced together.
@@ -59,11 +85,13 @@ class Python:
     _: KW_ONLY
     #: Most dates in one call.
     max_dates: int = 31
-    #: Seconds a date takes, for estimates before it ever ran.
-    seconds: float | None = None
+    #: Whether it works in a process of its own, beside others: for what keeps a processor core busy. It has no cursor there, and
+    #: returns rows or a frame.
+    process: bool = False
 
 
-RunSpec = Source | Sql | Python
+#: Of what kind a processor's spec may be. Adapters know which runner carries out which.
+RunSpec = Source | Called
 
 
 def rows_by_table(names: Collection[str], answer: Any) -> dict[str, Any] | None:

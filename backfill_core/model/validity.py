@@ -20,7 +20,8 @@ from backfill_core.model.expectations import (
     among_parts,
 )
 from backfill_core.model.processor import Layer, Processor
-from backfill_core.model.runs import Sql
+from backfill_core.model.runs import Called, Python, Sql
+from backfill_core.model.spec_validity import spec_problems
 from backfill_core.model.table import Table
 from backfill_core.model.windows import CalendarDates, Days, LastGames, Window
 
@@ -73,6 +74,24 @@ def _several_tables(processor: Processor) -> Iterator[str]:
         yield "fills several tables, and an Sql file fills one. Give each its own processor, or run a Python function"
 
 
+def _call_problems(spec: Called) -> Iterator[str]:
+    """What is wrong with the way calls are declared to go."""
+    least: list[tuple[str, float | None, float]] = [("attempts", spec.attempts, 1), ("max_dates", spec.max_dates, 1)]
+    above: list[tuple[str, float | None]] = [("timeout", spec.timeout)]
+    least.append(("backoff", spec.backoff, 0))
+    if spec.service is not None:
+        least += [("in_flight", spec.service.in_flight, 1), ("lock", spec.service.lock, 0)]
+        above += [("per_minute", spec.service.per_minute), ("timeout", spec.service.timeout)]
+    for name, value, lowest in least:
+        if value is not None and value < lowest:
+            yield f"has {name}={value:g}. It is {lowest:g} or more"
+    for name, value in above:
+        if value is not None and value <= 0:
+            yield f"has {name}={value:g}. It is more than 0; leave it out for no limit"
+    if spec.together is not None and isinstance(spec, (Sql, Python)):
+        yield f'has together="{spec.together}", but {type(spec).__name__} writes one table a call. Take it away'
+
+
 class _Problems:
     def __init__(self, processor: Processor, processors: Mapping[str, Processor], calendars: Mapping[str, Calendar]) -> None:
         self.processor = processor
@@ -88,6 +107,11 @@ class _Problems:
         """What is wrong with a table and what must be true of it."""
         yield from self._shares()
         yield from self._windows()
+        yield from spec_problems(self.processor, self.processors)
+        specs = self.processor.run.values() if isinstance(self.processor.run, Mapping) else [self.processor.run]
+        for spec in specs:
+            if isinstance(spec, Called):
+                yield from _call_problems(spec)
         if isinstance(self.processor.writes, Table):
             yield from _table_problems(self.processor.writes)
         checks = (*self.processor.expectations, *self.processor.rules)

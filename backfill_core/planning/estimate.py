@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from random import Random
 from statistics import fmean, quantiles
@@ -11,10 +11,11 @@ from typing import Any
 
 from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import CalendarDays
-from backfill_core.model.runs import Python, Sql
+from backfill_core.model.runs import Called
 from backfill_core.plan import Plan
 from backfill_core.scheduling.scheduler import Scheduler
 from backfill_core.scheduling.simulate import drawn, simulate
+from backfill_core.scheduling.terms import Terms
 from backfill_core.scheduling.work import layers_before, plan_work
 
 #: Simulations at most and at least; between them, as many as come to so many units, for a plan is waited for.
@@ -63,11 +64,12 @@ def estimate(
     calendars: Mapping[str, CalendarDays],
     measured: Mapping[str, Sequence[float]],
     *,
-    concurrency: int,
+    terms: Terms,
 ) -> Estimate | None:
     """The estimate of a plan, or None where nothing is known of any processor in it.
 
-    ``measured`` has seconds a unit by processor. The same arguments give the same estimate.
+    ``measured`` has seconds a unit by processor. The same arguments give the same estimate. Budgets in ``terms`` are left out:
+    it says how long all of it takes.
     """
     names = list(plan.planned())
     samples = {name: measured[name] for name in names if measured.get(name)}
@@ -76,17 +78,16 @@ def estimate(
     samples |= declared
     if not samples:
         return None
-    works, layers = plan_work(pipeline, plan, calendars), layers_before(pipeline, plan)
+    means = {name: fmean(seconds) for name, seconds in samples.items()}
+    works = plan_work(pipeline, plan, calendars, pipelined=terms.pipelined, seconds=means)
+    layers, whole = layers_before(pipeline, plan), replace(terms, max_units=None, stop_at=None, max_failures=None)
     runs = max(LEAST_RUNS, min(MOST_RUNS, _UNITS // plan.units))
-    ran = [
-        simulate(Scheduler(works, layers, concurrency=concurrency), drawn(_resampled(samples, seed), seed))
-        for seed in range(runs)
-    ]
-    means = {name: (fmean(seconds),) for name, seconds in samples.items()}
-    free = simulate(Scheduler(works, layers, concurrency=plan.units), drawn(means, 0))
+    ran = [simulate(Scheduler(works, layers, whole), drawn(_resampled(samples, seed), seed)) for seed in range(runs)]
+    unbound = Terms(concurrency=plan.units, pipelined=terms.pipelined)
+    free = simulate(Scheduler(works, layers, unbound), drawn({name: (mean,) for name, mean in means.items()}, 0))
     deciles = quantiles([one.makespan for one in ran], n=10, method="inclusive")
     return Estimate(
-        concurrency=concurrency,
+        concurrency=terms.concurrency,
         p50=deciles[4],
         p90=deciles[8],
         critical=free.makespan,
@@ -99,11 +100,8 @@ def estimate(
 
 
 def _declared(pipeline: Pipeline, name: str) -> float | None:
-    match pipeline.processors[name].spec_for(pipeline.runtime):
-        case Sql(seconds=seconds) | Python(seconds=seconds):
-            return seconds
-        case _:
-            return None
+    spec = pipeline.processors[name].spec_for(pipeline.runtime)
+    return spec.seconds if isinstance(spec, Called) else None
 
 
 def _resampled(samples: Mapping[str, Sequence[float]], seed: int) -> dict[str, list[float]]:

@@ -12,6 +12,8 @@ from backfill_core.planning.windows import WindowMap
 _BLOCK = 64
 #: Of many days every so manieth is sampled; a prime, so that what comes round every week or month is not missed.
 _STRIDE = 37
+#: So few days are looked at one by one, however much there is beside them.
+_FEW = 8
 
 
 def newer_in_window(days: DateSet, oldest: Mapping[int, int], newest: Mapping[int, int], window: WindowMap) -> DateSet:
@@ -24,6 +26,12 @@ def newer_in_window(days: DateSet, oldest: Mapping[int, int], newest: Mapping[in
     numbers = [day for day in days.numbers() if day in oldest]
     if not numbers or not newest:
         return DateSet()
+    if len(numbers) <= _FEW:
+        ends = zip(numbers, window.bounds(numbers), strict=True)
+        get = newest.get
+        return DateSet.from_numbers(
+            [day for day, (first, last) in ends if any(get(seen, 0) > oldest[day] for seen in range(first, last + 1))]
+        )
     level = _level([oldest[day] for day in numbers[:: _STRIDE if len(numbers) > 50 * _STRIDE else 1]])
     after = [day for day, written in newest.items() if written > level]
     early = DateSet.from_numbers([day for day in numbers if oldest[day] <= level])

@@ -5,25 +5,32 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from backfill_core.adapters.duckdb_runners import PythonRunner, SqlRunner
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
+from backfill_core.dates import DateSet
 from backfill_core.errors import BadPlanFile, BadSql, PlanDrifted
 from backfill_core.events import RunStarted
 from backfill_core.execute import Drain, Execution, World
-from backfill_core.model.runs import Python, Sql
+from backfill_core.model.runs import Sql
 from backfill_core.plan import Plan
 from backfill_core.planning.drift import Drift, drift
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
 from backfill_core.project.look import Asking, Look, look
+from backfill_core.project.runners import check_environment, open_runners
 from backfill_core.project.session import Session
+from backfill_core.project.terms import known_seconds, terms_of
 from backfill_core.queries.asking import sql_path, tables_named
 from backfill_core.reports.jsons import coverage_json
 from backfill_core.run_state import RunState
+from backfill_core.scheduling.terms import Terms
+
+#: The guard that a date never loses keys, as it is named where somebody sets it aside.
+ALLOW_SHRINK = "allow-shrink"
 
 
 def replan(session: Session, warehouse: DuckDBWarehouse, old: Plan, path: str) -> tuple[Plan, Look, Drift]:
@@ -49,12 +56,20 @@ def carry_out(
     coverage: Coverage,
     *,
     command: str,
-    concurrency: int,
+    concurrency: int | None = None,
+    terms: Terms | None = None,
     drain: Drain,
     listeners: Sequence[Listener] = (),
     allow_blocked: bool = False,
+    overrides: Mapping[str, str] | None = None,
+    exhausted: Mapping[str, Mapping[str, DateSet]] | None = None,
 ) -> RunState:
-    """Executes a plan and returns how it ended. Raises WarehouseHeld when another run is under way."""
+    """Executes a plan and returns how it ended. Raises WarehouseHeld when another run is under way.
+
+    Without ``terms`` those of the project hold, with ``concurrency`` calls in flight. ``overrides`` are guards that somebody
+    sets aside, with the reason; ``exhausted`` are units not to be called.
+    """
+    terms = terms or terms_of(session, concurrency=concurrency)
     clock = SystemClock()
     pipeline = session.pipeline
     files = {
@@ -63,15 +78,14 @@ def carry_out(
         if isinstance(spec := processor.spec_for(pipeline.runtime), Sql)
     }
     _check_sql(session, warehouse, plan, files)
-    journal = session.journal(read_only=False)
-    try:
+    check_environment(pipeline, plan)
+    with ExitStack() as stack:
+        journal = session.journal(read_only=False)
+        stack.callback(journal.close)
         world = World(
             warehouse=warehouse,
             landing=session.landing,
-            runners={
-                Sql: SqlRunner(warehouse, files),
-                Python: PythonRunner(warehouse, session.root / session.target.landing),
-            },
+            runners=stack.enter_context(open_runners(session, warehouse, files)),
             journal=journal,
             clock=clock,
             listeners=listeners,
@@ -82,9 +96,12 @@ def carry_out(
             coverage,
             world,
             today=plan.request.today,
-            concurrency=concurrency,
+            terms=terms,
             drain=drain,
             allow_blocked=allow_blocked,
+            allow_shrink=ALLOW_SHRINK in (overrides or {}),
+            exhausted=exhausted,
+            seconds=known_seconds(session, plan),
         )
         about = {*pipeline.chosen(plan.request.through, plan.request.processors), *plan.planned()}
         started = RunStarted(
@@ -96,10 +113,9 @@ def carry_out(
             plan=plan.to_json(),
             chosen=tuple(name for name in pipeline.processors if name in about),
             before=coverage_json(pipeline, coverage),
+            overrides=overrides or {},
         )
         return execution.run(started, session.resource)
-    finally:
-        journal.close()
 
 
 def _check_sql(session: Session, warehouse: DuckDBWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:

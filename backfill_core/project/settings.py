@@ -5,13 +5,26 @@ from __future__ import annotations
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from backfill_core.errors import BadSettings, NoProject, UnknownTarget, did_you_mean
+
+_Cap = Annotated[int, Field(ge=1)]
+
+
+class InFlight(BaseModel):
+    """Most calls in flight, by what they share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    services: dict[str, _Cap] = Field(default_factory=dict)
+    processors: dict[str, _Cap] = Field(default_factory=dict)
+    #: By dataset.table, as declared.
+    tables: dict[str, _Cap] = Field(default_factory=dict)
 
 
 class Target(BaseModel):
@@ -28,6 +41,11 @@ class Target(BaseModel):
     datasets: dict[str, str] = Field(default_factory=dict)
     #: Stands before every dataset's name.
     prefix: str = ""
+    #: Calls in flight at most, of all together; none: as the project says.
+    concurrency: int | None = Field(default=None, ge=1, le=256)
+    in_flight: InFlight = InFlight()
+    #: Most calls that leave in a minute, by service.
+    per_minute: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
 
 class Settings(BaseSettings):
@@ -100,7 +118,7 @@ def _problem(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        model = Target if where.startswith("targets.") else Settings
+        model = Settings if not where.startswith("targets.") else InFlight if ".in_flight." in where else Target
         known = [field.alias or name for name, field in model.model_fields.items()]
         return f'no setting "{where}".{did_you_mean(str(first["loc"][-1]), known)}'
     return f"{where}: {first['msg']}"

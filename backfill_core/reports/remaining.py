@@ -49,7 +49,7 @@ def given_up(state: RunState) -> dict[str, DateSet]:
     asked = DateSet.of_span(request.span) if request.dates is None else DateSet.of_span(request.span) & request.dates
     lost: dict[str, DateSet] = {}
     for gap in remaining(state):
-        tried = union(state.dates(word, gap.processor) for word in (Word.FAILED, Word.DECLINED))
+        tried = union(state.dates(word, gap.processor) for word in (Word.FAILED, Word.EXHAUSTED, Word.DECLINED))
         ended = union(state.dates(word, gap.processor) for word in Word)
         never = planned[gap.processor].dates - ended if gap.processor in planned else DateSet()
         if gap.state != "stale":

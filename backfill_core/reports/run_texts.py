@@ -101,7 +101,7 @@ def _table(state: RunState) -> list[str]:
         words = {word: len(state.dates(word, name)) for word in Word}
         units = planned[name].dates if name in planned else DateSet()
         blocked = words[Word.BLOCKED] + len(before.get(name, DateSet()))
-        failed = words[Word.FAILED] + words[Word.DECLINED]
+        failed = words[Word.FAILED] + words[Word.DECLINED] + words[Word.EXHAUSTED]
         lines.append(
             f"{name:{_NAME}}{words[Word.DONE]:>6}{len(units):>7}{failed:>7}{blocked:>8}"
             f"{words[Word.WITHHELD]:>9}{words[Word.SKIPPED]:>8}"

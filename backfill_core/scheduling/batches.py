@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+
+from backfill_core.dates import day_of
 
 #: A call's dates lie within this many times as many days as it may have dates, so that it computes little in vain.
 _SPREAD = 2
 
 
-def date_runs(days: Sequence[int], most: int, *, share: int) -> list[list[int]]:
+def date_runs(days: Sequence[int], most: int, *, share: int, by_month: bool = False) -> list[list[int]]:
     """Splits the day numbers that are ready, ascending, into calls of at most so many.
 
-    ``share`` calls can go at the same time, so that the dates are spread over them rather than put into one.
+    ``share`` calls can go at the same time, so that the dates are spread over them rather than put into one. ``by_month``
+    makes each call's dates those of one month, however many months there are to share out.
     """
+    if by_month:
+        months = [list(month) for _, month in groupby(days, key=_month)]
+        return [run for month in months for run in date_runs(month, most, share=1)]
     most = min(most, max(1, -(-len(days) // max(1, share))))
     calls: list[list[int]] = []
     for number in days:
@@ -21,3 +28,8 @@ def date_runs(days: Sequence[int], most: int, *, share: int) -> list[list[int]]:
         else:
             calls.append([number])
     return calls
+
+
+def _month(number: int) -> tuple[int, int]:
+    day = day_of(number)
+    return day.year, day.month

@@ -5,21 +5,34 @@ It is told what happened and asked what is next. Execution and simulation ask th
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from heapq import heappop, heappush
+from typing import TypeVar
 
 from backfill_core.dates import DateSet
+from backfill_core.events import Failure
 from backfill_core.model.units import Batch
 from backfill_core.scheduling.batches import date_runs
+from backfill_core.scheduling.breaker import Breaker
+from backfill_core.scheduling.canary import canary_units
+from backfill_core.scheduling.claims import Claims
+from backfill_core.scheduling.lanes import LANE_KINDS, NEVER, Lanes, service_lane
+from backfill_core.scheduling.priority import urgency
+from backfill_core.scheduling.queue import Queue, Waiting
 from backfill_core.scheduling.ready import Ready
+from backfill_core.scheduling.retries import UNTRIED, Tries, back_off
+from backfill_core.scheduling.stages import Stages
+from backfill_core.scheduling.terms import Stop, Terms
 from backfill_core.scheduling.work import Work
 
-#: Claims of one table are observed together: at so many, or after so long, or when nothing else can start.
-CLAIMS_TOGETHER = 50
-CLAIMS_WAIT = 30.0
-#: Seconds between two looks at the same table.
-CLAIMS_PACE = 5.0
+_Key = TypeVar("_Key", Tries, float)
+
+#: A call is taken for lost a tenth of its time limit after it, within these seconds: its runner has the first chance to say so.
+_GRACE = (1.0, 30.0)
+#: Seconds between two calls that ask whether a run that identity holds up may go on.
+PROBE_EVERY = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,184 +42,422 @@ class Calling:
     batch: Batch
     #: How many units it has.
     units: int
-    attempt: int = 1
+    tries: Tries = UNTRIED
+    lanes: tuple[str, ...] = ()
+    #: When it left, and when it is taken for lost.
+    left: float = 0.0
+    lost_at: float = NEVER
+
+    @property
+    def attempt(self) -> int:
+        """Which call of its units it is, from 1 on."""
+        return self.tries.calls + 1
 
     @property
     def processor(self) -> str:
+        """The first of its processors."""
         return self.batch.processors[0]
 
 
-@dataclass(slots=True)
-class _Claims:
-    """Dates of one processor that a runner says are done, until they are observed."""
+class Fate(StrEnum):
+    """What becomes of units whose call failed."""
 
-    dates: DateSet = field(default_factory=DateSet)
-    since: float = 0.0
-    looked: float = float("-inf")
+    #: They have failed for good.
+    FINAL = "final"
+    #: They are called again.
+    AGAIN = "again"
+    #: Each half of them is called again, to find the one that spoils the others.
+    SPLIT = "split"
+    #: What they hold is looked at first.
+    LOOK = "look"
+    #: They wait until the run goes on, as if they had never been called.
+    PARKED = "parked"
 
 
 class Scheduler:
     """Decides on the units of one run. Times are seconds on any one clock.
 
-    ``layers`` are in their order, each with those before it. ``caps`` says how many calls of a lane may be in flight; a lane is
-    whatever several processors name together, such as a service or a table.
+    ``works`` come after what they wait for; ``layers`` are in their order, each with those before it.
     """
 
-    def __init__(
-        self,
-        works: Sequence[Work],
-        layers: Mapping[str, frozenset[str]],
-        *,
-        concurrency: int,
-        caps: Mapping[str, int] | None = None,
-    ) -> None:
-        self.concurrency = concurrency
-        self.caps = dict(caps or {})
+    def __init__(self, works: Sequence[Work], layers: Mapping[str, frozenset[str]], terms: Terms) -> None:
+        self.terms = terms
+        self.concurrency = terms.concurrency
         #: Units that are not judged yet.
-        self.waiting = {work.name: work.dates for work in works}
+        self.waiting = {work.name: work.dates for work in works if not work.gate}
         self.in_flight: dict[int, Calling] = {}
+        #: When those of them that have a time limit are taken for lost.
+        self._lost_at: dict[int, float] = {}
+        #: Why nothing new leaves although units wait.
+        self.stopped: Stop | None = None
+        #: Why nothing leaves for now; empty: it does.
+        self.paused = ""
+        #: Units that were called, and that failed for good.
+        self.called = 0
+        self.failures = 0
         self._works = {work.name: work for work in works}
         self._rank = {work.name: place for place, work in enumerate(works)}
-        self._layers = dict(layers)
-        #: Units of each layer without a final word.
-        self._left = dict.fromkeys(layers, 0)
-        for work in works:
-            self._left[work.layer] += len(work.dates)
-        self._judged: set[str] = set()
-        self._open = {layer for layer, before in layers.items() if not before}
+        canary = canary_units([work for work in works if not work.gate], terms.canary) if terms.canary else {}
+        self._stages = Stages(works, layers, pipelined=terms.pipelined, canary=canary)
         self._ready = Ready(works)
-        self._free: dict[str, list[int]] = {}
-        #: What is ready in layers that are not open yet.
-        self._parked: dict[str, dict[str, list[int]]] = {layer: {} for layer in layers}
         for name, days in self._ready.at_once().items():
-            self._shelf(name)[name] = days
-        #: Calls that may leave, oldest first, by the capped lanes they are in.
-        self._queues: dict[tuple[str, ...], deque[Calling]] = {}
-        self._busy = dict.fromkeys(self.caps, 0)
-        self._claims: dict[str, _Claims] = {}
+            for day in days:
+                self._stages.ready(name, day)
+        self._urgency = urgency(works, terms.priority)
+        self._lanes = Lanes(terms.caps, terms.paces)
+        self._queue = Queue(self._lanes, _lanes_of(works))
+        self._claims = Claims()
+        #: Units that go together with others on a date, by what they go as, the date and what they have behind them.
+        self._company: dict[tuple[str, int, Tries], list[str]] = {}
+        #: What waits for its time: when, in which order, whether it is looked at before it is called, and what it is.
+        self._later: list[tuple[float, int, bool, str, tuple[int, ...], Tries]] = []
+        #: What units that were called more than once have behind them.
+        self._tries: dict[tuple[str, int], Tries] = {}
+        #: Until when a service may still work on a unit.
+        self._locked: dict[tuple[str, int], float] = {}
+        #: Units whose lock was waited out, and units that were called again because nobody knew what had become of them.
+        self._waited: dict[str, DateSet] = {}
         self._retried: dict[str, DateSet] = {}
+        #: Seconds of each processor's slowest unit so far, where it is slower than was known.
+        self._slowest = {work.name: work.seconds or 0.0 for work in works}
+        #: Units that are ready and left out, by the budget that has no room for them.
+        self._left_out: dict[Stop, int] = {}
+        self._probe_at = NEVER
+        self._probes: set[int] = set()
         self._batches = 0
+        self._deferred = 0
 
     # What happened.
 
-    def ended(self, name: str, dates: DateSet) -> None:
+    def ended(self, name: str, dates: DateSet, *, failed: bool = False) -> None:
         """Units have their final word."""
         days = dates.numbers()
-        self._left[self._works[name].layer] -= len(days)
         for reader, day in self._ready.ended(name, days):
-            self._shelf(reader).setdefault(reader, []).append(day)
+            self._stages.ready(reader, day)
+        if failed:
+            self._count_failures(name, days)
+        self._stages.ended(name, days)
+        if self._tries or self._locked:
+            for day in days:
+                self._tries.pop((name, day), None)
+                self._locked.pop((name, day), None)
 
     def admitted(self, name: str, dates: DateSet) -> None:
         """Units were judged, and what they need is there."""
-        self._queue(name, dates, attempt=1)
+        self._enqueue(name, dates.numbers(), UNTRIED)
 
-    def came_home(self, number: int) -> Calling:
-        """A call is over, whatever it says."""
+    def came_home(self, number: int, now: float, failures: Collection[Failure] = ()) -> tuple[Calling, list[str]]:
+        """A call is over, with those failures in it. Returns it, and the services whose breaker that moved."""
         calling = self.in_flight.pop(number)
-        for lane in self._capped(calling.processor):
-            self._busy[lane] -= 1
-        return calling
+        self._lost_at.pop(number, None)
+        ill = Failure.TRANSIENT in failures or Failure.UNKNOWN in failures
+        moved = self._lanes.home(calling.lanes, number, now, healthy=not ill)
+        each = (now - calling.left) / calling.units
+        for name in calling.batch.processors:
+            self._slowest[name] = max(self._slowest[name], each)
+            if self._works[name].lock:
+                self._locked |= {(name, day): calling.left + self._works[name].lock for day in calling.batch.dates.numbers()}
+        if number in self._probes:
+            self._probes.discard(number)
+            if Failure.AUTH not in failures:
+                self.go_on()
+        return calling, moved
+
+    def failed(
+        self, name: str, dates: DateSet, calling: Calling, failure: Failure, now: float, retry_after: float | None = None
+    ) -> tuple[Fate, float]:
+        """Units of a call failed. Returns what becomes of them, and when; where it is final they are to be ended."""
+        work, tries, days = self._works[name], calling.tries, dates.numbers()
+        tried = tries._replace(calls=tries.calls + 1)
+        match failure:
+            case Failure.AUTH:
+                self.pause("no identity", probe_at=now + PROBE_EVERY)
+                self.called -= 0 if tries.calls else len(days)
+                self._enqueue(name, days, tries)
+                return Fate.PARKED, now
+            case Failure.TRANSIENT:
+                if retry_after is not None:
+                    self._lanes.hold(calling.lanes, now + retry_after)
+                if tries.strikes + 1 >= work.attempts:
+                    return Fate.FINAL, now
+                tried = tried._replace(strikes=tries.strikes + 1)
+                # What failed in one call comes back together.
+                wait = back_off(work.backoff, tried.strikes, f"{self.terms.seed} {calling.batch.number}")
+                again = now + max(wait, retry_after or 0.0)
+                self._defer(again, name, days, tried, look=False)
+                return Fate.AGAIN, again
+            case Failure.UNKNOWN:
+                self._remember(name, days, tries)
+                self._claims.add(name, dates, now)
+                return Fate.LOOK, now
+            case Failure.PERMANENT:
+                if len(days) < 2 or dates != calling.batch.dates:
+                    return Fate.FINAL, now
+                half = len(days) // 2
+                for part in (days[:half], days[half:]):
+                    self._remember(name, part, tried)
+                    self._queue.put(self._urgency(name, part), name, part, tried)
+                return Fate.SPLIT, now
 
     def claimed(self, name: str, dates: DateSet, now: float) -> None:
         """A runner says that units are done; nobody has looked yet."""
-        claims = self._claims.setdefault(name, _Claims())
-        if not claims.dates:
-            claims.since = now
-        claims.dates |= dates
+        self._claims.add(name, dates, now)
 
-    def unverified(self, name: str, dates: DateSet) -> None:
-        """Claimed units were not there, and are tried again."""
-        self._retried[name] = self.retried(name) | dates
-        self._queue(name, dates, attempt=2)
+    def unverified(self, name: str, dates: DateSet, now: float) -> float:
+        """Units were looked at and are not there. They are called again once the service's lock has run out; returns when.
+
+        Whoever held the lock may have done the work by then: they are looked at once more before.
+        """
+        waited = self._waited.get(name, DateSet()) & dates
+        ends = {day: self._locked.get((name, day), now) for day in (dates - waited).numbers()}
+        ends |= dict.fromkeys(waited.numbers(), now)
+        again = now
+        for end, days in _grouped(ends).items():
+            for tries, group in _grouped({day: self._tries.get((name, day), UNTRIED) for day in days}).items():
+                if end > now:
+                    self._defer(end, name, group, tries, look=True)
+                else:
+                    self._retried[name] = self.retried(name) | DateSet.from_numbers(group)
+                    self._enqueue(name, group, tries._replace(calls=tries.calls + 1, doubts=tries.doubts + 1))
+                again = max(again, end)
+        return again
 
     def judged(self, layer: str) -> None:
         """A layer's gates have spoken; the layers after it may begin."""
-        self._judged.add(layer)
-        for later, before in self._layers.items():
-            if later not in self._open and before <= self._judged:
-                self._open.add(later)
-                self._free |= self._parked.pop(later)
+        self._stages.judged(layer)
+
+    def pause(self, why: str, *, probe_at: float = NEVER) -> None:
+        """Nothing leaves until `go_on`, but for a call now and then from ``probe_at`` on that sees whether it may."""
+        self.paused, self._probe_at = self.paused or why, min(self._probe_at, probe_at)
+
+    def go_on(self) -> None:
+        self.paused, self._probe_at = "", NEVER
+
+    def stop(self, why: Stop) -> None:
+        """Nothing new leaves any more."""
+        self.stopped = self.stopped or why
+
+    def throttle(self, *, concurrency: int | None = None, caps: Mapping[str, int] | None = None) -> None:
+        """Changes how many calls may be in flight, of the run and of what is in `lanes`. What is in flight stays there."""
+        self.concurrency = concurrency or self.concurrency
+        known = self._lane_names()
+        self._lanes.caps |= {known[name]: cap for name, cap in (caps or {}).items()}
+        self._queue.rearrange()
 
     # What is next.
 
     def to_judge(self) -> dict[str, DateSet]:
         """Units whose upstream has its final word, each told once. They are to be admitted or ended."""
-        free, self._free = self._free, {}
+        free = self._stages.taken()
         found = {name: DateSet.from_numbers(free[name]) for name in sorted(free, key=self._rank.__getitem__)}
         for name, dates in found.items():
             self.waiting[name] -= dates
         return found
 
+    def gates_due(self) -> dict[str, DateSet]:
+        """Dates of each gate (named as in its work) that may be judged, in a pipelined run. They are to be ended."""
+        return {name: DateSet.from_numbers(days) for name, days in sorted(self._stages.taken_gates().items())}
+
     def layers_due(self) -> list[str]:
         """Layers whose units all ended after all before them were judged: their gates are to be judged."""
-        return [
-            layer
-            for layer, before in self._layers.items()
-            if not self._left[layer] and layer not in self._judged and before <= self._judged
-        ]
+        return self._stages.due()
 
     def claims_due(self, now: float) -> dict[str, DateSet]:
         """Claims to look at now, each told once."""
-        idle = not self.in_flight and not self.queued
-        due = {}
-        for name, claims in sorted(self._claims.items()):
-            ripe = len(claims.dates) >= CLAIMS_TOGETHER or now - claims.since >= CLAIMS_WAIT
-            if claims.dates and (idle or (ripe and now - claims.looked >= CLAIMS_PACE)):
-                claims.looked = now
-                due[name], claims.dates = claims.dates, DateSet()
-        return due
+        return self._claims.due(now, idle=self._idle(now))
 
-    def next_calls(self, now: float) -> list[Calling]:  # noqa: ARG002  (paces and budgets go by it)
+    def next_calls(self, now: float) -> list[Calling]:
         """The calls that leave now: they count as in flight from here on."""
-        leaving = []
-        while len(self.in_flight) < self.concurrency and (lanes := self._next_lanes()) is not None:
-            calling = self._queues[lanes].popleft()
-            if not self._queues[lanes]:
-                del self._queues[lanes]
-            for lane in lanes:
-                self._busy[lane] += 1
-            self.in_flight[calling.batch.number] = calling
-            leaving.append(calling)
+        self._ripen(now)
+        leaving: list[Calling] = []
+        while self._may_send(now) and (waiting := self._queue.take(now)) is not None:
+            calling = self._calling(waiting, now)
+            if calling is not None:
+                leaving.append(calling)
+        if self._left_out and not (self.in_flight or self._queue or self._later or self._claims):
+            self.stop(next(iter(self._left_out)))
         return leaving
+
+    def lost(self, now: float) -> list[int]:
+        """Calls in flight that should have come home long ago."""
+        return [number for number, at in self._lost_at.items() if at <= now]
+
+    def wake_at(self, now: float) -> float:
+        """When there is something to do although no call comes home; NEVER: there is not."""
+        times = [self._claims.due_at(idle=self._idle(now)), *self._lost_at.values()]
+        if not self.stopped:
+            times += [self._later[0][0]] if self._later else []
+            if self.paused:
+                times += [self._probe_at] if self._queue and not self._probes else []
+            elif len(self.in_flight) < self.concurrency:
+                times.append(self._queue.may_leave_at())
+        return min(times)
+
+    @property
+    def lanes(self) -> frozenset[str]:
+        """The services, processors and tables that may be throttled, as people name them."""
+        return frozenset(self._lane_names())
 
     @property
     def queued(self) -> bool:
-        """Whether calls wait for a place."""
-        return bool(self._queues)
+        """Whether calls wait for a place or their time."""
+        return bool(self._queue or self._later or self._left_out)
 
     @property
     def claims(self) -> bool:
         """Whether claims wait to be looked at."""
-        return any(claims.dates for claims in self._claims.values())
+        return bool(self._claims)
 
     @property
     def unstarted(self) -> bool:
         """Whether units wait that may still start."""
-        return self.queued or any(self.waiting.values())
+        return not self.stopped and (self.queued or any(self.waiting.values()))
+
+    def attempts(self, name: str, dates: DateSet) -> int:
+        """Calls that the most often called of those units had; they have left at least once."""
+        return 1 + max(self._tries.get((name, day), UNTRIED).calls for day in dates.numbers()) if self._tries else 1
 
     def retried(self, name: str) -> DateSet:
-        """Units that have been tried again."""
+        """Units that were called again because nobody knew what had become of them."""
         return self._retried.get(name, DateSet())
 
-    def _shelf(self, name: str) -> dict[str, list[int]]:
-        layer = self._works[name].layer
-        return self._free if layer in self._open else self._parked[layer]
+    def breaker(self, service: str) -> Breaker:
+        """The breaker of a service that has one."""
+        return self._lanes.breakers[service_lane(service)]
 
-    def _queue(self, name: str, dates: DateSet, *, attempt: int) -> None:
-        queue = self._queues.setdefault(self._capped(name), deque())
-        for days in date_runs(dates.numbers(), self._works[name].most, share=self.concurrency):
-            self._batches += 1
-            batch = Batch(number=self._batches, processors=(name,), dates=DateSet.from_numbers(days))
-            queue.append(Calling(batch=batch, units=len(days), attempt=attempt))
+    def _lane_names(self) -> dict[str, str]:
+        """The lane of each name; where two have the same one, the service before the processor, and that before the table."""
+        lanes = {lane for work in self._works.values() for lane in work.lanes}
+        order = sorted(lanes, key=lambda lane: (LANE_KINDS.index(lane.partition(":")[0]), lane), reverse=True)
+        return {lane.partition(":")[2]: lane for lane in order}
 
-    def _capped(self, name: str) -> tuple[str, ...]:
-        return tuple(lane for lane in self._works[name].lanes if lane in self.caps)
+    def _idle(self, now: float) -> bool:
+        """Whether nothing but a look can bring the run on."""
+        return not self.in_flight and (bool(self.stopped or self.paused) or self._queue.may_leave_at() > now)
 
-    def _next_lanes(self) -> tuple[str, ...] | None:
-        """The lanes of the oldest call whose lanes have all a place left."""
-        found, oldest = None, 0
-        for lanes, queue in self._queues.items():
-            number = queue[0].batch.number
-            if (found is None or number < oldest) and all(self._busy[lane] < self.caps[lane] for lane in lanes):
-                found, oldest = lanes, number
-        return found
+    def _may_send(self, now: float) -> bool:
+        if self.terms.stop_at is not None and now >= self.terms.stop_at:
+            self.stop(Stop.TIME)
+        if self.stopped or len(self.in_flight) >= self.concurrency:
+            return False
+        return not self.paused or (now >= self._probe_at and not self._probes)
+
+    def _calling(self, waiting: Waiting, now: float) -> Calling | None:
+        """Turns a call that is ready into one that leaves, as far as budgets allow; None: there is too little time for it."""
+        names, days = self._members(waiting), list(waiting.days)
+        fits, budget = self._fitting(names, days, waiting.tries, now)
+        if budget is not None and not fits:
+            self._left_out[budget] = self._left_out.get(budget, 0) + len(days) * len(names)
+            return None
+        if fits < len(days):
+            self._queue.put(self._urgency(names[0], days[fits:]), waiting.name, days[fits:], waiting.tries)
+            days = days[:fits]
+        self._batches += 1
+        batch = Batch(number=self._batches, processors=tuple(names), dates=DateSet.from_numbers(days))
+        lanes = tuple(dict.fromkeys(lane for name in names for lane in self._works[name].lanes))
+        limits = [limit for name in names if (limit := self._works[name].limit) is not None]
+        calling = Calling(
+            batch=batch,
+            units=len(names) * len(days),
+            tries=waiting.tries,
+            lanes=lanes,
+            left=now,
+            lost_at=now + min(map(with_grace, limits), default=NEVER),
+        )
+        if not waiting.tries.calls:
+            self.called += calling.units
+        self._lanes.left(lanes, batch.number, now)
+        self.in_flight[batch.number] = calling
+        if calling.lost_at < NEVER:
+            self._lost_at[batch.number] = calling.lost_at
+        if self.paused:
+            self._probes.add(batch.number)
+            self._probe_at = now + PROBE_EVERY
+        return calling
+
+    def _members(self, waiting: Waiting) -> list[str]:
+        if waiting.name in self._works:
+            return [waiting.name]
+        names = self._company.pop((waiting.name, waiting.days[0], waiting.tries))
+        return sorted(names, key=self._rank.__getitem__)
+
+    def _fitting(self, names: Sequence[str], days: Sequence[int], tries: Tries, now: float) -> tuple[int, Stop | None]:
+        """How many of the days the budgets have room for, and which of them has no room for all. A date goes whole."""
+        fits, budget = len(days), None
+        if self.terms.max_units is not None and not tries.calls:
+            room = (self.terms.max_units - self.called) // len(names)
+            if room < fits:
+                fits, budget = room, Stop.UNITS
+        each = sum(self._slowest[name] for name in names)
+        if self.terms.stop_at is not None and each:
+            room = int((self.terms.stop_at - now) / each)
+            if room < fits:
+                fits, budget = room, Stop.TIME
+        return fits, budget
+
+    def _enqueue(self, name: str, days: Sequence[int], tries: Tries) -> None:
+        """Puts units into calls that may leave."""
+        work = self._works[name]
+        if tries.calls:
+            self._remember(name, days, tries)
+        if work.together:
+            for day in days:
+                company = self._company.setdefault((work.together, day, tries), [])
+                company.append(name)
+                if len(company) == 1:
+                    self._queue.put(self._urgency(name, [day]), work.together, [day], tries)
+            return
+        places = self._lanes.places(work.lanes)
+        share = self.concurrency if places is None else min(self.concurrency, places)
+        for run in date_runs(days, work.most, share=share, by_month=work.by_month):
+            self._queue.put(self._urgency(name, run), name, run, tries)
+
+    def _defer(self, until: float, name: str, days: Sequence[int], tries: Tries, *, look: bool) -> None:
+        self._remember(name, days, tries)
+        self._deferred += 1
+        heappush(self._later, (until, self._deferred, look, name, tuple(days), tries))
+
+    def _ripen(self, now: float) -> None:
+        """Takes in what has waited long enough."""
+        while self._later and self._later[0][0] <= now:
+            _, _, look, name, days, tries = heappop(self._later)
+            if look:
+                dates = DateSet.from_numbers(days)
+                self._waited[name] = self._waited.get(name, DateSet()) | dates
+                self._claims.add(name, dates, now)
+            else:
+                self._enqueue(name, days, tries)
+
+    def _remember(self, name: str, days: Sequence[int], tries: Tries) -> None:
+        self._tries |= {(name, day): tries for day in days}
+
+    def _count_failures(self, name: str, days: Sequence[int]) -> None:
+        self.failures += len(days)
+        if self._stages.in_canary(name, days):
+            self.stop(Stop.CANARY)
+        if self.terms.max_failures is not None and self.failures >= self.terms.max_failures:
+            self.stop(Stop.FAILURES)
+
+
+def with_grace(limit: float) -> float:
+    """Seconds after which a call with that time limit is taken for lost."""
+    least, most = _GRACE
+    return limit + min(most, max(least, limit / 10))
+
+
+def _lanes_of(works: Sequence[Work]) -> dict[str, tuple[str, ...]]:
+    """The lanes of each processor, and of those that go together all of theirs."""
+    found: dict[str, tuple[str, ...]] = {}
+    for work in works:
+        found[work.name] = work.lanes
+        if work.together:
+            found[work.together] = tuple(dict.fromkeys((*found.get(work.together, ()), *work.lanes)))
+    return found
+
+
+def _grouped(of: Mapping[int, _Key]) -> dict[_Key, list[int]]:
+    """The days of each value."""
+    found: dict[_Key, list[int]] = {}
+    for day, key in of.items():
+        found.setdefault(key, []).append(day)
+    return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from random import Random
 
+from backfill_core.scheduling.lanes import NEVER
 from backfill_core.scheduling.scheduler import Calling, Scheduler
 
 
@@ -47,15 +48,21 @@ def simulate(scheduler: Scheduler, seconds: Callable[[Calling], float]) -> Simul
     while True:
         advance(scheduler)
         for calling in scheduler.next_calls(now):
-            calls[calling.processor] = calls.get(calling.processor, 0) + 1
+            for name in calling.batch.processors:
+                calls[name] = calls.get(name, 0) + 1
             led[calling.batch.number] = (calling.processor, last)
             heappush(home, (now + seconds(calling), calling.batch.number))
-        if not home:
+        wake = scheduler.wake_at(now)
+        if home and home[0][0] <= wake:
+            now, last = heappop(home)
+            calling, _ = scheduler.came_home(last, now)
+            units += calling.units
+            for name in calling.batch.processors:
+                scheduler.ended(name, calling.batch.dates)
+        elif wake < NEVER:
+            now = max(now, wake)
+        else:
             break
-        now, last = heappop(home)
-        calling = scheduler.came_home(last)
-        units += calling.units
-        scheduler.ended(calling.processor, calling.batch.dates)
     chain = []
     while last:
         name, last = led[last]
@@ -66,10 +73,12 @@ def simulate(scheduler: Scheduler, seconds: Callable[[Calling], float]) -> Simul
 def advance(scheduler: Scheduler) -> None:
     """Lets every unit run whose upstream has ended, and every gate pass."""
     while True:
-        chosen, layers = scheduler.to_judge(), scheduler.layers_due()
+        chosen, gates, layers = scheduler.to_judge(), scheduler.gates_due(), scheduler.layers_due()
         for name, dates in chosen.items():
             scheduler.admitted(name, dates)
+        for name, dates in gates.items():
+            scheduler.ended(name, dates)
         for layer in layers:
             scheduler.judged(layer)
-        if not chosen and not layers:
+        if not chosen and not gates and not layers:
             return

@@ -49,7 +49,7 @@ class MemoryRunner:
             answers = rows_by_table(tables, call.spec.function(list(call.batch.dates), self._context(call)))
             rows = {table: self._filled(call, table, answer) for table, answer in (answers or {}).items()}
             writes = {table: given for table, given in rows.items() if given or self.warehouse.holds(tables[table].name)}
-            shrunk = self._all_shrunk(call, writes)
+            shrunk = {} if call.allow_shrink else self._all_shrunk(call, writes)
             questions = {name: call.question, **call.also}
             there = [table for table in tables if table in writes or self.warehouse.holds(tables[table].name)]
             held = self.warehouse.replace_verified(

@@ -18,6 +18,7 @@ from backfill_core.model.table import Table
 from backfill_core.plan import Plan, PlannedProcessor, Request, Stage
 from backfill_core.planning.estimate import Estimate, estimate
 from backfill_core.reports.estimate_texts import estimate_line, rough
+from backfill_core.scheduling.terms import Terms
 
 DATES = DateSet.from_json(["2024-05-01..2024-05-10"])
 SPAN = DATES.span
@@ -50,7 +51,7 @@ def planned(graph: Pipeline) -> Plan:
 
 def estimated(graph: Pipeline, measured: dict[str, list[float]], concurrency: int) -> Estimate | None:
     calendars = {"daily": calendar_days(DAILY, Span(date(2024, 1, 1), SPAN.last))}
-    return estimate(graph, planned(graph), calendars, measured, concurrency=concurrency)
+    return estimate(graph, planned(graph), calendars, measured, terms=Terms(concurrency=concurrency))
 
 
 CHAIN = (processor("a", "one"), processor("b", "one", Need("a")), processor("c", "two", Need("b")))

@@ -15,8 +15,10 @@ from backfill_core.model.calendar import CalendarDays
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, CalendarDates, Days, Window
 from backfill_core.planning.windows import WindowMap
 from backfill_core.scheduling.batches import date_runs
-from backfill_core.scheduling.scheduler import CLAIMS_PACE, CLAIMS_TOGETHER, CLAIMS_WAIT, Calling, Scheduler
+from backfill_core.scheduling.claims import CLAIMS_PACE, CLAIMS_TOGETHER, CLAIMS_WAIT
+from backfill_core.scheduling.scheduler import Calling, Scheduler
 from backfill_core.scheduling.simulate import drawn, simulate
+from backfill_core.scheduling.terms import Terms
 from backfill_core.scheduling.work import Wait, Work
 
 BASE = day_number(date(2024, 10, 22))
@@ -40,7 +42,7 @@ class Case:
     caps: dict[str, int]
 
     def scheduler(self) -> Scheduler:
-        return Scheduler(self.works, self.layers, concurrency=self.concurrency, caps=self.caps)
+        return Scheduler(self.works, self.layers, Terms(concurrency=self.concurrency, caps=self.caps))
 
     @property
     def units(self) -> set[Unit]:
@@ -161,7 +163,7 @@ class Run:
         assert all(busy[lane] <= cap for lane, cap in self.case.caps.items()), "never over a cap"
 
     def home(self, scheduler: Scheduler, number: int) -> None:
-        calling = scheduler.came_home(number)
+        calling, _ = scheduler.came_home(number, self.now)
         days = calling.batch.dates.numbers()
         failed = [day for day in days if self.random.random() < 0.2]
         claimed = [day for day in days if day not in failed and self.random.random() < 0.3]
@@ -176,7 +178,7 @@ class Run:
             again = DateSet.from_numbers([day for day in (dates - last).numbers() if self.random.random() < 0.3])
             self.end(scheduler, name, (dates - again).numbers(), "done")
             if again:
-                scheduler.unverified(name, again)
+                scheduler.unverified(name, again, self.now)
 
 
 @settings(deadline=None, max_examples=300)
@@ -230,9 +232,9 @@ def test_a_simulation_runs_every_unit_as_fast_as_its_caps_and_needs_allow(case: 
     assert ran.units == len(case.units)
     assert ran.makespan <= 4.0 * len(case.units)
     assert ran.makespan * case.concurrency >= 1.0 * len(case.units)
-    alone = simulate(Scheduler(case.works, case.layers, concurrency=1), lambda calling: float(calling.units))
+    alone = simulate(Scheduler(case.works, case.layers, Terms(concurrency=1)), lambda calling: float(calling.units))
     assert alone.makespan == len(case.units)
-    free = simulate(Scheduler(case.works, case.layers, concurrency=10_000), lambda _: 1.0)
+    free = simulate(Scheduler(case.works, case.layers, Terms(concurrency=10_000)), lambda _: 1.0)
     assert free.makespan == len(free.chain) == longest_chain(case)
 
 
@@ -250,14 +252,14 @@ def longest_chain(case: Case) -> int:
 
 def test_claims_are_looked_at_together_at_a_pace_or_when_nothing_else_can_start() -> None:
     dates = DateSet.between(BASE, BASE + 2 * CLAIMS_TOGETHER)
-    scheduler = Scheduler([Work(name="p", layer="l", dates=dates)], {"l": frozenset()}, concurrency=1)
+    scheduler = Scheduler([Work(name="p", layer="l", dates=dates)], {"l": frozenset()}, Terms(concurrency=1))
     for name, ready in scheduler.to_judge().items():
         scheduler.admitted(name, ready)
 
     def claim(count: int, now: float) -> dict[str, int]:
         for _ in range(count):
             (calling,) = scheduler.next_calls(now)
-            scheduler.came_home(calling.batch.number)
+            scheduler.came_home(calling.batch.number, now)
             scheduler.claimed("p", calling.batch.dates, now)
         return {name: len(found) for name, found in scheduler.claims_due(now).items()}
 

@@ -15,7 +15,7 @@ from backfill_core.model.calendar import CalendarDays, EveryDay, Monthly, Schedu
 from backfill_core.model.expectations import Allowed, CalendarKeys, KeysOf, MatchingKeys, NotNull, Positive, Rows, UniqueKey
 from backfill_core.model.needs import Need
 from backfill_core.model.processor import Gate, Layer, Output, Processor
-from backfill_core.model.runs import SOURCE, Sql
+from backfill_core.model.runs import SOURCE, Service, Sql
 from backfill_core.model.table import Files, Table
 from backfill_core.model.windows import SEASON_TO_DATE, Window, calendar_dates, days, last_games
 from backfill_core.observe import missing_tables
@@ -60,6 +60,11 @@ def problems(*values: Any) -> list[str]:
         ({"complete_when": KeysOf("lines", column="player", share=2)}, "has a share of 2."),
         ({"needs": (Need("lines", share=0),)}, "has a share of 0."),
         ({"needs": (Need("lines", window=days(0)),)}, "has a window of 0 days, which holds nothing"),
+        ({"run": Sql("a.sql", attempts=0)}, "has attempts=0. It is 1 or more"),
+        ({"run": {"local": Sql("a.sql", timeout=0)}}, "has timeout=0. It is more than 0; leave it out for no limit"),
+        ({"run": Sql("a.sql", service=Service("s", per_minute=-1))}, "has per_minute=-1. It is more than 0"),
+        ({"run": Sql("a.sql", service=Service("s", in_flight=0))}, "has in_flight=0. It is 1 or more"),
+        ({"run": Sql("a.sql", together="all")}, 'has together="all", but Sql writes one table a call. Take it away'),
         ({"rules": (NotNull("n"), NotNull("n", share=0.5))}, 'declares "n not null" twice. Keep one'),
         ({"rules": (Allowed("n", values=()),)}, "allows n no value"),
         ({"rules": (Allowed("n", values=(1, "x")),)}, "allows n values of several types"),

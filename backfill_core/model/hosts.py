@@ -1,0 +1,28 @@
+"""Which addresses a secret may go to."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+#: Headers that hold a secret, however it was put there.
+SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key")
+
+
+def is_private(url: str) -> bool:
+    """Whether what is sent there can be read by no one on the way: https, or this machine itself. Raises ValueError."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """(scheme, host, port) of an address. Raises ValueError for one that has none of http and https."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it does not begin with https:// or http:// and a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("it has a user in it. Send a header")
+    return parts.scheme, parts.hostname, parts.port

@@ -1,0 +1,78 @@
+"""The runners of a project on its target, and what they need to be there before a call leaves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from backfill_core.adapters.duckdb_runners import ParquetLoader, PythonRunner, SqlRunner
+from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
+from backfill_core.errors import UnsetVariable
+from backfill_core.graph import Pipeline
+from backfill_core.model.command import Command
+from backfill_core.model.http import Http
+from backfill_core.model.runs import Python, RunSpec, Sql
+from backfill_core.model.templates import environment_names
+from backfill_core.plan import Plan
+from backfill_core.ports import Runner
+from backfill_core.project.load import load_project
+from backfill_core.project.session import Session
+
+
+@contextmanager
+def open_runners(
+    session: Session, warehouse: DuckDBWarehouse, files: Mapping[str, Path]
+) -> Iterator[Mapping[type[RunSpec], Runner]]:
+    """The runner for each kind of spec that the graph has; ``files`` are SQL files by processor.
+
+    Whatever is still under way when they are left is ended.
+    """
+    pipeline = session.pipeline
+    specs = [processor.spec_for(pipeline.runtime) for processor in pipeline.processors.values()]
+    kinds = set(map(type, specs))
+    with ExitStack() as stack:
+        workers = None
+        if any(isinstance(spec, Python) and spec.process for spec in specs):
+            from backfill_core.adapters.worker_processes import WorkerProcesses
+
+            workers = WorkerProcesses((load_project, (session.root,)))
+        python = PythonRunner(warehouse, session.root / session.target.landing, workers)
+        found: dict[type[RunSpec], Runner] = {
+            Sql: SqlRunner(warehouse, files),
+            Python: stack.enter_context(closing(python)),
+        }
+        if kinds & {Command, Http}:
+            from backfill_core.adapters.call_folder import CallFolders
+
+            folders = CallFolders(session.state)
+            if Command in kinds:
+                from backfill_core.adapters.command_runner import CommandRunner
+
+                command = CommandRunner(session.root, folders, ParquetLoader(warehouse))
+                found[Command] = stack.enter_context(closing(command))
+            if Http in kinds:
+                from backfill_core.adapters.http_runner import HttpRunner
+
+                found[Http] = stack.enter_context(closing(HttpRunner(folders)))
+        yield found
+
+
+def check_environment(pipeline: Pipeline, plan: Plan) -> None:
+    """Raises UnsetVariable for one that a planned processor's spec names and nobody set, before any call leaves."""
+    for name in plan.planned():
+        for variable in _variables(pipeline.processors[name].spec_for(pipeline.runtime)):
+            if not os.environ.get(variable):
+                state = "not set" if variable not in os.environ else "empty"
+                raise UnsetVariable(where=pipeline.declared[name].where, processor=name, variable=variable, state=state)
+
+
+def _variables(spec: RunSpec | None) -> list[str]:
+    match spec:
+        case Command():
+            return environment_names([spec.arguments, spec.environment])
+        case Http():
+            return environment_names([spec.url, spec.headers, spec.json, spec.poll.url if spec.poll else ""])
+        case _:
+            return []

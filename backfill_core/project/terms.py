@@ -1,0 +1,53 @@
+"""The terms that a run goes on: what specs and their services declare, under the settings, under what a person types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from backfill_core.model.runs import Called, Service
+from backfill_core.plan import Plan
+from backfill_core.project.session import Session
+from backfill_core.scheduling.lanes import processor_lane, service_lane, table_lane
+from backfill_core.scheduling.terms import Terms
+
+
+def terms_of(session: Session, *, concurrency: int | None = None, services: Mapping[str, int] | None = None) -> Terms:
+    """Caps and paces of a project on its target. ``services`` are caps that a person typed; they win."""
+    known, limits = services_of(session), session.target.in_flight
+    caps = {service_lane(name): service.in_flight for name, service in known.items() if service.in_flight is not None}
+    caps |= {service_lane(name): cap for name, cap in (*limits.services.items(), *(services or {}).items())}
+    caps |= {processor_lane(name): cap for name, cap in limits.processors.items()}
+    caps |= {table_lane(name): cap for name, cap in limits.tables.items()}
+    paces = {service_lane(name): service.per_minute for name, service in known.items() if service.per_minute is not None}
+    paces |= {service_lane(name): pace for name, pace in session.target.per_minute.items()}
+    return Terms(concurrency=concurrency or session.target.concurrency or session.settings.concurrency, caps=caps, paces=paces)
+
+
+def services_of(session: Session) -> dict[str, Service]:
+    """The services that the graph names on its runtime; of two of one name the more careful figures hold."""
+    found: dict[str, Service] = {}
+    for processor in session.pipeline.processors.values():
+        spec = processor.spec_for(session.pipeline.runtime)
+        if isinstance(spec, Called) and spec.service is not None:
+            mine = found.setdefault(spec.service.name, spec.service)
+            found[spec.service.name] = replace(
+                mine,
+                in_flight=_least(mine.in_flight, spec.service.in_flight),
+                per_minute=_least(mine.per_minute, spec.service.per_minute),
+            )
+    return found
+
+
+def known_seconds(session: Session, plan: Plan) -> dict[str, float]:
+    """Seconds that nine in ten units of each planned processor took no longer than, as the journal tells."""
+    measured = session.durations()
+    return {name: sorted(measured[name])[len(measured[name]) * 9 // 10] for name in plan.planned() if measured.get(name)}
+
+
+_Figure = TypeVar("_Figure", int, float)
+
+
+def _least(one: _Figure | None, other: _Figure | None) -> _Figure | None:
+    return min((each for each in (one, other) if each is not None), default=None)

@@ -1,0 +1,58 @@
+"""What holds a run up, a line an event."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from backfill_core.events import (
+    BreakerMoved,
+    ChangedUnderneath,
+    Event,
+    Failure,
+    IdentityBack,
+    IdentityLost,
+    RunStopped,
+    UnitsDeferred,
+    UnitsUnverified,
+)
+from backfill_core.reports.words import dates_words
+
+
+def trouble_line(event: Event, run: str) -> str:
+    """The line for an event that tells of trouble; nothing for any other."""
+    match event:
+        case UnitsDeferred(failure=Failure.AUTH):
+            return ""
+        case UnitsDeferred():
+            what = f"{event.processor} {dates_words(event.dates, most=1)}: {event.why}"
+            match event.failure:
+                case Failure.UNKNOWN:
+                    return f"lost: {what}. The table is looked at first."
+                case Failure.PERMANENT:
+                    return f"split: {what}. Each half is tried, to find the date that spoils the others."
+                case _:
+                    return f"again: {what}. Attempt {event.attempt + 1} at {_clock(event.again)}."
+        case UnitsUnverified():
+            when = f"One retry at {_clock(event.again)}." if event.again else "Not tried again: the run is stopping."
+            return f"unverified: {event.processor} {dates_words(event.dates, most=1)}: {event.why}. {when}"
+        case BreakerMoved():
+            if event.probe is None:
+                return f"service {event.service} answers again"
+            return f"service {event.service} fails call after call: left alone until {_clock(event.probe)}, then one call asks"
+        case IdentityLost():
+            since = f"since {_clock(event.at)}"
+            return f"paused: no identity {since}: {event.why}. No unit was failed. Log in, then: backfill continue {run}"
+        case IdentityBack():
+            return "identity is back: the run goes on"
+        case RunStopped():
+            return f"stopping: {event.why}; what is in flight comes home, nothing new starts"
+        case ChangedUnderneath():
+            share = f"{len(event.dates)} of {event.of} dates"
+            what = f"{event.processor} {dates_words(event.dates, most=1)} ({share})"
+            return f"changed underneath: {what}, since this run was planned. What reads them is stale"
+        case _:
+            return ""
+
+
+def _clock(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%H:%M:%S UTC")

@@ -1,0 +1,92 @@
+"""What a person says of how a run goes, and what the commands make of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from projects import backfill
+from shop import execute, make_shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    return make_shop(tmp_path)
+
+
+def test_a_budget_ends_a_run_with_exit_5_and_the_next_one_goes_on(shop: Path) -> None:
+    first = execute(shop, "--max-units", "12")
+    assert first.returncode == 5, first.stdout + first.stderr
+    assert "stopping: 12 units called, as many as allowed" in first.stdout
+    assert "exit 5: stopped early: 12 units called, as many as allowed, " in first.stdout
+    assert max(map(len, first.stdout.splitlines())) <= 80
+    assert execute(shop, "--max-duration", "1h", "--deadline", "06:00").returncode == 0
+
+
+def test_failures_stop_a_run_as_early_as_asked(shop: Path) -> None:
+    (shop / "closed").touch()
+    fast = execute(shop, "--fail-fast", "--concurrency", "1")
+    assert fast.returncode == 1
+    assert "stopping: 1 unit failed, as many as allowed" in fast.stdout
+    assert "stopped early: 1 unit failed, as many as allowed" in fast.stdout
+    assert "orders" in fast.stdout.split("failed: ", 1)[1]
+    canary = execute(shop, "--canary", "10", "--concurrency", "1")
+    assert (canary.returncode, "a date of the canary failed" in canary.stdout) == (1, True)
+
+
+def test_a_pipelined_run_in_any_order_fills_the_same(shop: Path) -> None:
+    assert execute(shop, "--pipelined", "--priority", "critical-path").returncode == 0
+    plan = json.loads(backfill(shop, "plan", "--to", "2024-05-10", "--today", "2024-05-20", "--format", "json").stdout)
+    assert plan["totals"] == {"units": 0, "blocked": 0}
+
+
+def test_a_unit_that_fails_run_after_run_is_held_back_until_it_is_asked_for(shop: Path) -> None:
+    (shop / "closed").touch()
+    for _ in range(3):
+        came = execute(shop)
+        assert (came.returncode, "failed: orders 2024-05-03: the shop is closed" in came.stdout) == (1, True)
+    held = execute(shop)
+    assert held.returncode == 1
+    assert "exhausted: orders 2024-05-03: the shop is closed (in 3 runs" in held.stdout
+    assert "failed: orders" not in held.stdout
+    (shop / "closed").unlink()
+    assert execute(shop, "--retry-exhausted").returncode == 0
+
+
+def test_a_date_may_shrink_if_somebody_says_why(shop: Path) -> None:
+    assert execute(shop).returncode == 0
+    path = shop / "plugins" / "all.py"
+    text = path.read_text(encoding="utf-8").replace("at_least=3", "at_least=2")
+    path.write_text(text.replace('enumerate("abc")', 'enumerate("ab")'), encoding="utf-8")
+    force = ("--force", "--processor", "orders", "--dates", "2024-05-02")
+    kept = execute(shop, *force)
+    assert (kept.returncode, "shrank, 3 keys -> 2; nothing was changed" in kept.stdout) == (1, True)
+    assert execute(shop, *force, "--allow-shrink", "shop c never opened").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--service", "l4=3"), 'no service "l4". Services: none'),
+        (("--max-failures", "5%%"), "type a number of units, 1 or more, or a share of them as 5%"),
+        (("--fail-fast", "--max-failures", "2"), "--fail-fast means --max-failures 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(shop: Path, words: tuple[str, ...], said: str) -> None:
+    came = execute(shop, *words)
+    assert (came.returncode, "Traceback" in came.stderr) == (2, False)
+    assert said in came.stderr
+    assert not (shop / ".backfill").exists()
+
+
+def test_caps_in_the_settings_are_read_and_checked(shop: Path) -> None:
+    settings = shop / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text + '[tool.backfill.targets.local.in_flight]\nprocessors = {orders = 1}\ntables = {"shop.sums" = 1}\n')
+    assert execute(shop).returncode == 0
+    settings.write_text(text + "[tool.backfill.targets.local.in_flight]\nprocesors = {orders = 1}\n")
+    came = execute(shop)
+    assert came.returncode == 2
+    assert 'Did you mean "processors"?' in came.stderr

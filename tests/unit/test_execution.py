@@ -1,0 +1,340 @@
+"""Runs against a service that fails in every way: what becomes of each unit, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from threading import Event
+
+import pytest
+from remote_world import DONE, Bench, Pen, days, lost, processor
+from remote_world import day as day_of
+
+from backfill_core.events import (
+    BatchStarted,
+    BreakerMoved,
+    ChangedUnderneath,
+    Claim,
+    Failure,
+    GateJudged,
+    IdentityBack,
+    IdentityLost,
+    Outcome,
+    RunStopped,
+    UnitsDeferred,
+    UnitsEnded,
+    UnitsUnverified,
+    Word,
+)
+from backfill_core.model.needs import Need
+from backfill_core.model.processor import Gate, Layer
+from backfill_core.model.runs import Service
+from backfill_core.model.units import Unit
+from backfill_core.model.windows import days as window
+from backfill_core.ports import Call
+from backfill_core.reports.trouble_texts import trouble_line
+from backfill_core.scheduling.breaker import OPENS_AFTER
+from backfill_core.scheduling.lanes import service_lane
+from backfill_core.scheduling.terms import Priority, Terms
+
+S = Service(name="s")
+
+
+def test_what_fails_in_passing_is_called_again_and_done() -> None:
+    bench = Bench((processor("a"),), days=2)
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        return lost(Failure.TRANSIENT, "HTTP 503") if time < 3 else pen.all(call)
+
+    state = bench.run(answer)
+    assert state.exit() == (0, "all done")
+    assert sorted(event.attempt for event in bench.heard(BatchStarted)) == [1, 1, 2, 2, 3, 3]
+    assert trouble_line(bench.heard(UnitsDeferred)[0], "r1").startswith("again: a 2024-05-01: HTTP 503. Attempt 2 at ")
+    assert state.deferred == 4
+
+
+def test_after_the_last_attempt_it_has_failed_and_says_after_how_many() -> None:
+    bench = Bench((processor("a", attempts=2), processor("b", "one", Need("a"))), days=1)
+    state = bench.run(lambda _call, _time, _pen: lost(Failure.TRANSIENT, "HTTP 503"))
+    (ended, blocked) = bench.heard(UnitsEnded)
+    assert (ended.word, ended.why, ended.attempts, ended.failure) == (Word.FAILED, "HTTP 503", 2, Failure.TRANSIENT)
+    assert (blocked.word, blocked.why) == (Word.BLOCKED, "a failed")
+    assert state.exit() == (1, "1 failed, 1 blocked")
+
+
+def test_a_lost_answer_is_looked_at_and_what_is_there_is_not_called_again() -> None:
+    bench = Bench((processor("a"),), days=3)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        pen.all(call)
+        return lost(Failure.UNKNOWN, "HTTP 504")
+
+    state = bench.run(answer)
+    assert (state.exit()[0], bench.days_called("a"), state.count(Word.DONE)) == (0, [1, 2, 3], 3)
+
+
+def test_a_lost_answer_with_nothing_there_is_called_once_more_and_fails_with_both_reasons() -> None:
+    bench = Bench((processor("a"),), days=1)
+    bench.run(lambda _call, _time, _pen: lost(Failure.UNKNOWN, "HTTP 504"))
+    (ended,) = bench.heard(UnitsEnded)
+    assert (ended.word, ended.why, ended.attempts) == (Word.FAILED, "HTTP 504; wrote nothing", 2)
+    assert bench.days_called("a") == [1, 1]
+
+
+def test_a_claim_that_the_table_does_not_bear_out_is_tried_once_more() -> None:
+    bench = Bench((processor("a"),), days=4)
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        for on in call.batch.dates:
+            if on == day_of(1) or (on == day_of(2) and time == 2):
+                pen.write("a", on)
+            if on == day_of(3):
+                pen.write("a", on, keys=1)
+        return DONE
+
+    state = bench.run(answer)
+    assert {word: state.dates(word) for word in (Word.DONE, Word.FAILED)} == {
+        Word.DONE: days(1, 2),
+        Word.FAILED: days(3, 4),
+    }
+    assert {event.why: event.dates for event in bench.heard(UnitsEnded) if event.word is Word.FAILED} == {
+        "partial 1/2": days(3),
+        "wrote nothing": days(4),
+    }
+    assert sorted(bench.days_called("a")) == [1, 2, 2, 3, 3, 4, 4]
+    assert all(event.again for event in bench.heard(UnitsUnverified))
+
+
+def test_a_unit_that_was_complete_before_is_done_only_if_its_rows_are_newer_than_its_call() -> None:
+    bench = Bench((processor("a", attempts=1),), days=2)
+    for number in (1, 2):
+        bench.pen.write("a", day_of(number), written=datetime(2024, 1, 1, tzinfo=UTC))
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        return pen.all(call) if call.batch.dates == days(1) else DONE
+
+    state = bench.run(answer, asked={"older_than": datetime(2024, 6, 1, tzinfo=UTC)})
+    assert (state.dates(Word.DONE), state.dates(Word.FAILED)) == (days(1), days(2))
+    assert bench.heard(UnitsEnded)[-1].why == "rows are older than the call"
+
+
+def test_a_unit_that_was_missing_is_done_whoever_wrote_it() -> None:
+    """Another caller held the lock and wrote the rows: their time says nothing against them."""
+    bench = Bench((processor("a"),), days=1)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        pen.write("a", call.batch.dates.first, written=datetime(2024, 1, 1, tzinfo=UTC))
+        return DONE
+
+    assert bench.run(answer).count(Word.DONE) == 1
+
+
+def test_partial_results_of_a_batch_are_kept_and_a_unit_without_a_word_is_looked_at() -> None:
+    bench = Bench((processor("a", max_dates=4),), days=4)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Mapping[Unit, Outcome]:
+        first, second, *rest = call.batch.dates
+        for on in (first, *rest):
+            pen.write("a", on)
+        if len(rest) < 2:
+            return {Unit("a", first): DONE}
+        return {Unit("a", first): DONE, Unit("a", second): lost(Failure.PERMANENT, "HTTP 400"), Unit("a", rest[0]): DONE}
+
+    state = bench.run(answer)
+    assert (state.dates(Word.DONE), state.dates(Word.FAILED)) == (days(1, 3, 4), days(2))
+    (deferred,) = bench.heard(UnitsDeferred)
+    assert (deferred.dates, deferred.failure) == (days(4), Failure.UNKNOWN)
+
+
+def test_one_bad_date_does_not_fail_its_neighbours() -> None:
+    bench = Bench((processor("a", max_dates=8),), days=8)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        return lost(Failure.PERMANENT, "bad date") if days(6) <= call.batch.dates else pen.all(call)
+
+    state = bench.run(answer)
+    assert (state.dates(Word.FAILED), state.count(Word.DONE)) == (days(6), 7)
+
+
+def test_a_run_that_loses_its_identity_waits_and_fails_nothing() -> None:
+    bench = Bench((processor("a"),), days=3)
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        return lost(Failure.AUTH, "the token was refused") if call.batch.dates == days(2) and time == 1 else pen.all(call)
+
+    execution = bench.execution(answer)
+
+    def log_in(event: object) -> None:
+        if isinstance(event, IdentityLost):
+            execution.scheduler.go_on()
+
+    bench.told.act = log_in
+    state = bench.start(execution)
+    assert (state.exit()[0], state.count(Word.DONE), len(bench.heard(IdentityLost))) == (0, 3, 1)
+    assert trouble_line(bench.heard(IdentityLost)[0], "r1").endswith("No unit was failed. Log in, then: backfill continue r1")
+    assert len(bench.heard(IdentityBack)) == 1 and state.identity_lost is None
+
+
+def test_a_service_that_only_fails_trips_its_breaker_and_max_failures_ends_it() -> None:
+    bench = Bench((processor("a", attempts=1, service=S),), days=20)
+    state = bench.run(
+        lambda _call, _time, _pen: lost(Failure.TRANSIENT, "HTTP 500"), terms=Terms(concurrency=1, max_failures=OPENS_AFTER)
+    )
+    assert [(event.service, event.position) for event in bench.heard(BreakerMoved)] == [("s", "open")]
+    assert list(state.breakers) == ["s"]
+    assert state.exit() == (1, "5 failed, stopped early: 5 units failed, as many as allowed, 15 units to go")
+
+
+def test_a_call_that_never_comes_home_is_taken_for_lost_and_the_run_goes_on() -> None:
+    bench, over = Bench((processor("a", timeout=0.001),), days=2), Event()
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        if call.batch.dates == days(1):
+            if time == 1:
+                over.wait()
+            return lost(Failure.UNKNOWN) if time > 1 else DONE
+        return pen.all(call)
+
+    try:
+        state = bench.run(answer)
+    finally:
+        over.set()
+    assert (state.dates(Word.DONE), state.dates(Word.FAILED)) == (days(2), days(1))
+    assert bench.drain.abandoned
+    assert bench.heard(UnitsDeferred)[0].why == "no answer in 1 s"
+
+
+def test_budgets_end_a_run_early_with_exit_5() -> None:
+    bench = Bench((processor("a", max_dates=2), processor("b", "one", Need("a"))), days=5)
+    state = bench.run(lambda call, _time, pen: pen.all(call), terms=Terms(concurrency=2, max_units=7))
+    assert state.count(Word.DONE) == 7
+    assert state.exit() == (5, "stopped early: 7 units called, as many as allowed, 3 units to go")
+    (stopped,) = bench.heard(RunStopped)
+    assert stopped.asked
+
+
+def test_nothing_leaves_that_would_not_be_back_in_time() -> None:
+    bench = Bench((processor("slow"), processor("quick")), days=3)
+    execution = bench.execution(
+        lambda call, _time, pen: pen.all(call),
+        terms=Terms(concurrency=1, stop_at=10**12),
+        seconds={"slow": 10.0**13, "quick": 1.0},
+    )
+    state = bench.start(execution)
+    assert (bench.days_called("slow"), bench.days_called("quick")) == ([], [1, 2, 3])
+    assert state.exit() == (5, "stopped early: no time for more, 3 units to go")
+
+
+def test_a_canary_that_fails_saves_the_rest() -> None:
+    bench = Bench((processor("a"),), days=30)
+    state = bench.run(
+        lambda call, _time, pen: lost(Failure.PERMANENT, "HTTP 400") if call.batch.dates == days(15) else pen.all(call),
+        terms=Terms(concurrency=3, canary=3),
+    )
+    assert bench.days_called("a") == [1, 15, 30]
+    assert state.exit() == (1, "1 failed, stopped early: a date of the canary failed, 27 units to go")
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_date_that_shrinks_elsewhere_is_loud_unless_allowed(allowed: bool) -> None:
+    bench = Bench((processor("a", keys=2),), days=2)
+    for number in (1, 2):
+        bench.pen.write("a", day_of(number), keys=8, written=datetime(2024, 1, 1, tzinfo=UTC))
+    asked = {"older_than": datetime(2024, 6, 1, tzinfo=UTC)}
+    state = bench.run(lambda call, _time, pen: pen.all(call), asked=asked, allow_shrink=allowed)
+    assert state.count(Word.DONE if allowed else Word.FAILED) == 2
+    if not allowed:
+        assert bench.heard(UnitsEnded)[-1].why == "shrank, 8 keys -> 2; it is too late to undo"
+
+
+@pytest.mark.parametrize(("others", "stops"), [(2, False), (3, True)])
+def test_what_changes_underneath_is_said_and_too_much_of_it_stops_the_run(others: int, stops: bool) -> None:
+    bench = Bench((processor("a"), processor("b", "one", Need("a"))), days=40)
+    old = datetime(2024, 1, 1, tzinfo=UTC)
+    for number in range(1, 40):
+        bench.pen.write("a", day_of(number), written=old)
+        bench.pen.write("b", day_of(number))
+    bench.pen.write("a", day_of(1), keys=1)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        for number in range(11, 11 + others):  # somebody else rewrites dates that no call of ours is about
+            pen.write("a", day_of(number))
+        return pen.all(call)
+
+    state = bench.run(answer, terms=Terms(concurrency=2))
+    (told,) = bench.heard(ChangedUnderneath)
+    assert (told.processor, len(told.dates), told.of) == ("a", others, 40)
+    assert trouble_line(told, "r1").startswith(f"changed underneath: a 2024-05-11..2024-05-{10 + others} ({others} of 40 dates)")
+    assert state.exit() == ((1, "stopped early: a changed underneath, 1 unit to go") if stops else (0, "all done"))
+
+
+def test_processors_that_go_together_share_calls_and_each_unit_has_its_own_word() -> None:
+    four = [processor(name, service=S, together="all") for name in "abc"]
+    bench = Bench((*four, processor("d", "one", Need("a"), Need("b"), service=S, together="all")), days=3)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Mapping[Unit, Outcome]:
+        (on,) = call.batch.dates
+        for name in set(call.batch.processors) - {"c"}:
+            pen.write(name, on)
+        return {Unit(name, on): lost(Failure.PERMANENT, "exception") if name == "c" else DONE for name in call.batch.processors}
+
+    state = bench.run(answer, terms=Terms(concurrency=2, caps={service_lane("s"): 1}))
+    assert [(len(names), len(on)) for names, on in bench.service.calls] == [(3, 1)] * 3 + [(1, 1)] * 3
+    assert {name: len(state.dates(Word.DONE, name)) for name in "abcd"} == {"a": 3, "b": 3, "c": 0, "d": 3}
+    assert state.dates(Word.FAILED, "c") == days(1, 2, 3)
+
+
+def gated(at_least: float) -> tuple[Layer, Layer]:
+    """Two layers with a gate between them, which never closes the whole layer."""
+    gate = Gate("enough", measure="a", key="key", at_least=at_least, closes_from=100)
+    return Layer("one", gates=(gate,)), Layer("two", after=("one",))
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_pipelined_run_ends_as_a_staged_one_does(pipelined: bool) -> None:
+    needing = (processor("b", "two", Need("a", window=window(2), share=0.5)), processor("c", "two", Need("a")))
+    bench = Bench((*gated(0.5), processor("a"), *needing), keyed=True)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        return lost(Failure.PERMANENT) if call.processor.name == "a" and call.batch.dates == days(3) else pen.all(call)
+
+    terms = Terms(concurrency=1, pipelined=pipelined, priority=Priority.OLDEST)
+    state = bench.run(answer, terms=terms, inside=True)
+    order = [names[0] for names, _ in bench.service.calls]
+    assert (order[:5] == ["a"] * 5) is not pipelined
+    assert {(word, name): state.dates(word, name) for word in Word for name in "abc" if state.dates(word, name)} == {
+        (Word.DONE, "a"): days(1, 2, 4, 5),
+        (Word.FAILED, "a"): days(3),
+        (Word.DONE, "b"): days(1, 2, 3, 4, 5),
+        (Word.DONE, "c"): days(1, 2, 4, 5),
+        (Word.BLOCKED, "c"): days(3),
+    }
+    assert len(bench.heard(GateJudged)) == 1
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_date_that_a_gate_closes_is_withheld_either_way(pipelined: bool) -> None:
+    """The unit is verified, and the gate wants more than its processor does."""
+    bench = Bench((*gated(0.9), processor("a", "one", keys=1), processor("c", "two", Need("a"))), days=4, keyed=True)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        return pen.all(call, keys=1 if call.processor.name == "a" and call.batch.dates == days(2) else 2)
+
+    state = bench.run(answer, terms=Terms(concurrency=2, pipelined=pipelined))
+    assert (state.dates(Word.DONE, "c"), state.dates(Word.WITHHELD, "c")) == (days(1, 3, 4), days(2))
+    assert state.exit() == (3, "gate closed: enough")
+
+
+def test_units_that_are_exhausted_are_not_called_and_hold_up_what_needs_them() -> None:
+    bench = Bench((processor("a"), processor("b", "one", Need("a"))), days=3)
+    state = bench.run(lambda call, _time, pen: pen.all(call), exhausted={"a": {"HTTP 500 (in 3 runs)": days(2)}})
+    assert bench.days_called("a") == [1, 3] and state.dates(Word.EXHAUSTED, "a") == days(2)
+    assert bench.heard(UnitsEnded)[-1].word in (Word.DONE, Word.BLOCKED)
+    assert state.dates(Word.BLOCKED, "b") == days(2)
+    assert state.exit() == (1, "1 exhausted, 1 blocked")
+
+
+def test_declined_is_a_word_of_its_own() -> None:
+    bench = Bench((processor("a"),), days=1)
+    state = bench.run(lambda _call, _time, _pen: Outcome(claim=Claim.DECLINED, why="too little history"))
+    assert state.exit() == (1, "1 declined")
