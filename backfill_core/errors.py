@@ -162,5 +162,9 @@ class LeaseLost(BackfillError):
     """run {run} no longer holds its lease: {holder} took it. Nothing more was started."""
 
 
+class NotUnderWay(BackfillError):
+    """run {run} is not under way, so that nobody would hear it. Look: backfill status {run}"""
+
+
 class BadSql(BackfillError):
     """{file} is no GoogleSQL that can be run here: {problem}. Nothing was run"""

@@ -17,7 +17,7 @@ from backfill_core.cli.options import target_option
 @click.pass_obj
 def command(project: str, run: str | None, target: str | None, shape: str) -> None:
     """The completion report of RUN (default: the latest). Reads the journal, never the warehouse."""
-    from backfill_core.cli.runs import read_run
+    from backfill_core.project.past_runs import read_run
     from backfill_core.project.session import open_place
     from backfill_core.reports.completion import report_json, report_markdown
 

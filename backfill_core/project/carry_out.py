@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from backfill_core.adapters.duckdb_runners import PythonRunner, SqlRunner
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
+from backfill_core.adapters.lease_keeper import LeaseKeeper
+from backfill_core.adapters.run_log import RunLog, Shape
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
 from backfill_core.errors import BadPlanFile, BadSql, PlanDrifted
 from backfill_core.events import RunStarted
 from backfill_core.execute import Drain, Execution, World
 from backfill_core.model.runs import Python, Sql
-from backfill_core.plan import Plan
+from backfill_core.plan import Plan, Request
 from backfill_core.planning.drift import Drift, drift
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
+from backfill_core.project.checkout import commit_of, user
 from backfill_core.project.look import Asking, Look, look
 from backfill_core.project.session import Session
 from backfill_core.queries.asking import sql_path, tables_named
@@ -30,16 +34,20 @@ def replan(session: Session, warehouse: DuckDBWarehouse, old: Plan, path: str) -
     """The plan that an older one's request gives now. Raises BadPlanFile or PlanDrifted."""
     if old.request.target != session.target_name:
         raise BadPlanFile(path=path, problem=f'it is for target "{old.request.target}", not "{session.target_name}"')
-    span, today = old.request.span, old.request.today
-    asking = Asking(first=span.first, last=span.last, today=today, dates=old.request.dates)
-    looked = look(session, warehouse, asking)
-    fresh = make_plan(session.pipeline, looked.coverage, old.request)
+    fresh, looked = plan_again(session, warehouse, old.request)
     if fresh.graph != old.graph:
         raise BadPlanFile(path=path, problem="it is stale: layers, plugins or waivers changed since it was made")
     moved = drift(old, fresh)
     if moved:
         raise PlanDrifted(hash=old.hash[:8], moved=str(moved), again=f"backfill plan --out {path}")
     return fresh, looked, moved
+
+
+def plan_again(session: Session, warehouse: DuckDBWarehouse, request: Request) -> tuple[Plan, Look]:
+    """What an earlier request comes to now."""
+    span = request.span
+    looked = look(session, warehouse, Asking(first=span.first, last=span.last, today=request.today, dates=request.dates))
+    return make_plan(session.pipeline, looked.coverage, request), looked
 
 
 def carry_out(
@@ -53,6 +61,7 @@ def carry_out(
     drain: Drain,
     listeners: Sequence[Listener] = (),
     allow_blocked: bool = False,
+    log_shape: Shape = "text",
 ) -> RunState:
     """Executes a plan and returns how it ended. Raises WarehouseHeld when another run is under way."""
     clock = SystemClock()
@@ -63,8 +72,11 @@ def carry_out(
         if isinstance(spec := processor.spec_for(pipeline.runtime), Sql)
     }
     _check_sql(session, warehouse, plan, files)
-    journal = session.journal(read_only=False)
-    try:
+    with ExitStack() as stack:
+        journal = session.journal(read_only=False)
+        stack.callback(journal.close)
+        keeper = stack.enter_context(LeaseKeeper(journal.path, clock))
+        log = stack.enter_context(RunLog(session.logs, log_shape))
         world = World(
             warehouse=warehouse,
             landing=session.landing,
@@ -74,7 +86,7 @@ def carry_out(
             },
             journal=journal,
             clock=clock,
-            listeners=listeners,
+            listeners=(*listeners, log, keeper),
         )
         execution = Execution(
             pipeline,
@@ -96,10 +108,11 @@ def carry_out(
             plan=plan.to_json(),
             chosen=tuple(name for name in pipeline.processors if name in about),
             before=coverage_json(pipeline, coverage),
+            user=user(),
+            commit=commit_of(session.root),
+            concurrency=concurrency,
         )
         return execution.run(started, session.resource)
-    finally:
-        journal.close()
 
 
 def _check_sql(session: Session, warehouse: DuckDBWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:

@@ -127,6 +127,25 @@ class Scheduler:
                 self._open.add(later)
                 self._free |= self._parked.pop(later)
 
+    def throttle(self, *, concurrency: int | None = None, caps: Mapping[str, int] | None = None) -> None:
+        """Other limits hold from here on. What is in flight over them comes home first."""
+        self.concurrency = concurrency or self.concurrency
+        if caps:
+            self.caps |= caps
+            waiting = sorted((each for queue in self._queues.values() for each in queue), key=lambda c: c.batch.number)
+            self._queues = {}
+            for calling in waiting:
+                self._queues.setdefault(self._capped(calling.processor), deque()).append(calling)
+            self._busy = dict.fromkeys(self.caps, 0)
+            for calling in self.in_flight.values():
+                for lane in self._capped(calling.processor):
+                    self._busy[lane] += 1
+
+    @property
+    def lanes(self) -> frozenset[str]:
+        """Everything that may be capped."""
+        return frozenset(lane for work in self._works.values() for lane in work.lanes)
+
     # What is next.
 
     def to_judge(self) -> dict[str, DateSet]:
