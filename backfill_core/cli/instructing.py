@@ -34,7 +34,7 @@ def tell(
     elif answer.refused:
         raise BadUsage(message=answer.refused)
     else:
-        lines = [f"run {state.name} {instructed_line(answer, state.name)}"]
+        lines = [f"run {state.name} {instructed_line(answer)}"]
         if control in (Control.PAUSE, Control.CANCEL):
             lines.append(f"{plural(flying(state), 'unit')} in flight come home")
     paused = control is Control.PAUSE and answer is not None

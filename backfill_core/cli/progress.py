@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backfill_core.events import BatchEnded, BatchStarted, DrainAsked, Event, RunEnded, UnitsEnded, Word
+from backfill_core.events import BatchEnded, BatchStarted, Control, DrainAsked, Event, Instructed, RunEnded, UnitsEnded, Word
 from backfill_core.reports.event_texts import event_line
 from backfill_core.reports.words import wrapped
 from backfill_core.run_state import RunState
@@ -79,5 +79,7 @@ class Progress:
                 return ""
             case DrainAsked():
                 return f"{event_line(event, self.state)}. Ctrl-C again stops now. To go on: backfill resume {self.state.name}"
+            case Instructed(control=Control.PAUSE, refused=""):
+                return f"{event_line(event, self.state)}. To go on: backfill continue {self.state.name}"
             case _:
                 return event_line(event, self.state)

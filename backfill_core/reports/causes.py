@@ -97,7 +97,7 @@ def _cluster(state: RunState, word: Word, why: str, endings: list[Ending]) -> Cl
     dates: dict[str, DateSet] = {}
     for ending in endings:
         dates[ending.processor] = dates.get(ending.processor, DateSet()) | ending.dates
-    first = endings[0]
+    first = min(endings, key=lambda ending: ending.dates.first)
     return Cluster(
         word=word,
         cause=why,

@@ -51,7 +51,7 @@ def event_line(event: Event, state: RunState) -> str:
             slowest = f" (the slowest call so far took {duration_words(event.slowest)})" if event.slowest else ""
             return f"stopping: {plural(event.in_flight, 'unit')} in flight come home first{slowest}; nothing new starts"
         case Instructed():
-            return instructed_line(event, state.name)
+            return instructed_line(event)
         case RunEnded():
             return f"exit {event.exit_code}: {event.exit_reason}"
         case Heartbeat():
@@ -60,13 +60,13 @@ def event_line(event: Event, state: RunState) -> str:
             assert_never(event)
 
 
-def instructed_line(event: Instructed, run: str) -> str:
+def instructed_line(event: Instructed) -> str:
     """What somebody asked of a run, and what came of it."""
     if event.refused:
         return f"{event.control} by {event.by} refused: {event.refused}"
     match event.control:
         case Control.PAUSE:
-            return f"paused by {event.by} at {event.at:%H:%M} UTC: nothing new leaves. To go on: backfill continue {run}"
+            return f"paused by {event.by} at {event.at:%H:%M} UTC: nothing new leaves"
         case Control.CONTINUE:
             return f"continued by {event.by}"
         case Control.CANCEL:

@@ -52,7 +52,7 @@ def status_lines(state: RunState, now: datetime, *, alive: bool) -> list[str]:
         *table_lines(state),
     ]
     if state.ended is None and alive:
-        lines += _under_way(state, now)
+        lines += progress_lines(state, now)
     lines += [*cluster_lines(state), *map(verdict_line, state.verdicts)]
     if state.ended:
         lines.append(f"exit {state.ended.exit_code}: {state.ended.exit_reason}")
@@ -99,14 +99,18 @@ def status_json(state: RunState, now: datetime, *, alive: bool) -> dict[str, Any
     }
 
 
-def _under_way(state: RunState, now: datetime) -> list[str]:
+def progress_lines(state: RunState, now: datetime) -> list[str]:
+    """How a run under way is getting on."""
     empty = sum(map(len, state.wrote_nothing.values()))
     eta = eta_words(state, now)
-    lines = [f"in flight {flying(state)}   {eta} (verified work only)   wrote nothing {empty}   unverified {state.unverified}"]
+    lines = [
+        f"in flight {flying(state)}   to go {state.left:,}   {eta} (verified work only)",
+        f"wrote nothing {empty}   unverified {state.unverified}",
+    ]
     if state.paused:
-        lines.append(instructed_line(state.paused, state.name))
+        lines.append(instructed_line(state.paused))
     if state.cancelled:
-        lines.append(instructed_line(state.cancelled, state.name))
+        lines.append(instructed_line(state.cancelled))
     if state.concurrency or state.caps:
         lines.append(f"throttled: {limits_words(state.concurrency, state.caps)}")
     return lines + slow_lines(state, now)
@@ -149,7 +153,7 @@ def table_lines(state: RunState) -> list[str]:
     layers = {} if state.ended else _done_layers(state)
     rows: dict[str, list[int]] = {}
     for name in names or planned:
-        row = _row(state, name, before, planned[name].dates if name in planned else DateSet())
+        row = counted(state, name, before, planned[name].dates if name in planned else DateSet())
         title = layers.get(name, name)
         rows[title] = [a + b for a, b in zip(rows[title], row, strict=True)] if title in rows else row
     shown = [n for n, title in enumerate(_COLUMNS) if title not in _WHERE_ANY or any(row[n] for row in rows.values())]
@@ -171,7 +175,8 @@ _COLUMNS = (" DONE", "UNITS", "FAILED", "BLOCKED", "WITHHELD", "SKIPPED")
 _WHERE_ANY = ("WITHHELD", "SKIPPED")
 
 
-def _row(state: RunState, name: str, before: Mapping[str, DateSet], planned: DateSet) -> list[int]:
+def counted(state: RunState, name: str, before: Mapping[str, DateSet], planned: DateSet) -> list[int]:
+    """How many units of a processor are done, planned, failed, blocked, withheld and skipped."""
     words = {word: len(state.dates(word, name)) for word in Word}
     blocked = words[Word.BLOCKED] + len(before.get(name, DateSet()))
     failed = words[Word.FAILED] + words[Word.DECLINED]

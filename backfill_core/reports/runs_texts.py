@@ -21,15 +21,16 @@ def runs_lines(runs: Runs, now: datetime) -> list[str]:
     """A table of runs, and what to type next about the first."""
     if not runs:
         return ["no run yet", "next: backfill plan"]
-    lines = [f"{'RUN':6} {'STATE':8} {'STARTED (UTC)':16} {'TOOK':>12} {'DONE':>7} {'UNITS':>7} {'FAILED':>7}  EXIT"]
+    lines = [f"{'RUN':5} {'STATE':8} {'STARTED UTC':11} {'TOOK':>11} {'DONE':>6} {'UNITS':>6} {'FAILED':>6}  EXIT"]
     for state, alive in runs:
         assert state.started is not None
-        exit_words = f"{state.ended.exit_code} {state.ended.exit_reason}" if state.ended else ""
-        lines.append(
-            f"{state.name:6} {run_word(state, alive=alive):8} {state.started.at:%Y-%m-%d %H:%M} "
-            f"{took_words(state, now, alive=alive):>12} {state.count(Word.DONE):>7,} {state.units:>7,} "
-            f"{state.count(Word.FAILED, Word.DECLINED):>7,}  {exit_words}".rstrip()[:WIDTH]
-        )
+        exit_words = f"{state.ended.exit_code}: {state.ended.exit_reason}" if state.ended else ""
+        line = (
+            f"{state.name:5} {run_word(state, alive=alive):8} {state.started.at:%m-%d %H:%M} "
+            f"{took_words(state, now, alive=alive):>11} {state.count(Word.DONE):>6,} {state.units:>6,} "
+            f"{state.count(Word.FAILED, Word.DECLINED):>6,}  {exit_words}"
+        ).rstrip()
+        lines.append(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…")
     latest, alive = runs[0]
     return [*lines, f"next: {next_command(latest, alive=alive)}"]
 
