@@ -14,7 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backfill_core.errors import JournalError, LeaseLost, NotUnderWay, WarehouseHeld
+from backfill_core.errors import JournalError, JournalUnwritten, LeaseLost, NotUnderWay, WarehouseHeld
 from backfill_core.ports import Clock, Lease
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ class SqliteJournal:
         try:
             self._db = self._open(read_only)
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(path=path, problem=str(error)) from error
+            if _is_no_journal(error) or read_only:
+                raise JournalError(path=path, problem=str(error)) from error
+            raise JournalUnwritten(path=path, problem=error, otherwise="Nothing was run") from error
 
     def _open(self, read_only: bool) -> sqlite3.Connection:
         if read_only:
@@ -176,7 +178,7 @@ class SqliteJournal:
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise JournalError(path=self.path, problem=f"{error}. {otherwise}") from error
+            raise JournalUnwritten(path=self.path, problem=error, otherwise=otherwise) from error
 
     def _insert(self, run: int, events: Iterable[Event]) -> None:
         from backfill_core.adapters.event_codec import encode
@@ -292,6 +294,12 @@ def lease_words(held: Lease, now: datetime) -> str:
     alive = max(0, int((now - held.heartbeat).total_seconds()))
     since = held.since.astimezone(UTC).strftime("%H:%M UTC")
     return f"run {held.run} (pid {held.pid}, since {since}, alive {alive} s ago)"
+
+
+def _is_no_journal(error: Exception) -> bool:
+    """Whether the file itself is at fault, rather than the disk or the folder that it lies in."""
+    damaged = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in damaged
 
 
 def _runs(pid: int) -> bool:
