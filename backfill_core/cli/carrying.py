@@ -142,6 +142,12 @@ def _signals_obeyed(drain: Drain) -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGINT, handler)
         signal.signal(signal.SIGTERM, handler)
 
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
     handle(leave)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    yield lambda: handle(stop)
+    try:
+        yield lambda: handle(stop)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from backfill_core.errors import NoRunYet
+from click.testing import CliRunner
+
+from backfill_core.cli import cli
+from backfill_core.errors import BackfillError, NoRunYet
 from backfill_core.project.past_runs import read_run
 from backfill_core.project.session import open_place
 from backfill_core.reports.run_texts import status_lines
-from projects import backfill
 
 SETTINGS = """
 [tool.backfill]
@@ -70,7 +74,7 @@ def make_slow_shop(folder: Path) -> Path:
 
 
 def execute(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return backfill(project, "execute", *SPAN, "--yes", *words)
+    return ask(project, "execute", *SPAN, "--yes", *words)
 
 
 #: What was begun, to be ended whatever a test comes to.
@@ -119,6 +123,23 @@ def status(project: Path) -> str:
     except NoRunYet:
         return ""
     return "\n".join(status_lines(state, datetime.now(UTC), alive=alive))
+
+
+def ask(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The same as `backfill`, for what needs no process of its own: a command in this one takes a third of the time."""
+    came = CliRunner().invoke(cli, ["--project", str(project), *words])
+    told, code = "", came.exit_code
+    if isinstance(came.exception, BackfillError):
+        told, code = f"{came.exception.label}: {came.exception}\n", int(came.exception.exit_code)
+    elif came.exception is not None and not isinstance(came.exception, SystemExit):
+        raise came.exception
+    return subprocess.CompletedProcess(words, code, stdout=came.stdout, stderr=came.stderr + told)
+
+
+def asked(project: Path, *words: str) -> Any:
+    came = ask(project, *words, "--format", "json")
+    assert came.returncode == 0, came.stderr
+    return json.loads(came.stdout)
 
 
 def finish(running: subprocess.Popen[str]) -> str:

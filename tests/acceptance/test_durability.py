@@ -19,8 +19,8 @@ import pytest
 
 from backfill_core.project.past_runs import read_run, read_runs
 from backfill_core.project.session import open_place
-from projects import answer, backfill
-from slow_shop import SPAN, begin, begin_slow, end_all, execute, finish, make_slow_shop, wait_for
+from projects import backfill
+from slow_shop import SPAN, ask, asked, begin, begin_slow, end_all, execute, finish, make_slow_shop, wait_for
 
 #: How often a run is killed: a few times here, many in `make soak`.
 KILLS = int(os.environ.get("BACKFILL_KILLS", "10"))
@@ -28,8 +28,10 @@ HUMBLE = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-cap
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
-    yield make_slow_shop(tmp_path / "shop")
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    made = make_slow_shop(tmp_path / "shop")
+    monkeypatch.chdir(made)
+    yield made
     end_all()
 
 
@@ -73,7 +75,7 @@ def test_a_disk_that_fills_up_stops_the_run_and_says_so(project: Path) -> None:
     assert (alive, called <= held) == (False, True)
     again = backfill(project, "resume", "--yes")
     assert again.returncode == 0, again.stdout + again.stderr
-    assert answer(project, "plan", *SPAN)["totals"]["units"] == 0
+    assert asked(project, "plan", *SPAN)["totals"]["units"] == 0
 
 
 def test_a_disk_without_room_for_a_journal_runs_nothing(project: Path) -> None:
@@ -81,7 +83,7 @@ def test_a_disk_without_room_for_a_journal_runs_nothing(project: Path) -> None:
     assert came.returncode == 2, came.stdout + came.stderr
     assert "cannot be written: " in came.stderr and "Nothing was run" in came.stderr
     assert tables(project) == {"shop.orders": [], "shop.sums": []}
-    assert "no run yet" in backfill(project, "status").stderr
+    assert "no run yet" in ask(project, "status").stderr
     assert execute(project).returncode == 0
 
 
@@ -114,7 +116,7 @@ def test_a_file_that_is_no_journal_is_told_by_every_command(project: Path, kind:
         journal.write_bytes(b"no journal at all" * 500)
     before = journal.read_bytes()
     for words in (("execute", *SPAN, "--yes"), ("status",), ("pause",)):
-        came = backfill(project, *words)
+        came = ask(project, *words)
         assert (came.returncode, "Traceback" in came.stderr) == (2, False), came.stderr
         assert "journal.sqlite cannot be used: " in came.stderr
     assert not (project / "w.duckdb").exists()
@@ -152,7 +154,7 @@ def test_sigterm_before_the_run_begins_leaves_and_runs_nothing(project: Path) ->
 
 def test_a_signal_while_paused_ends_the_run(project: Path) -> None:
     running = begin_slow(project)
-    backfill(project, "pause")
+    ask(project, "pause")
     (project / "slow").unlink()
     wait_for(project, r"in flight 0 ")
     running.send_signal(signal.SIGINT)
