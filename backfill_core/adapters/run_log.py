@@ -23,8 +23,7 @@ class RunLog:
     def __init__(self, folder: Path, shape: Shape) -> None:
         self.folder = folder
         self.shape = shape
-        #: Why the log ends before the run did; empty: it does not.
-        self.problem = ""
+        self._broken = False
         self._state = RunState("")
         self._file: TextIOWrapper | None = None
 
@@ -36,7 +35,7 @@ class RunLog:
             self._file.close()
 
     def heard(self, run: str, events: Iterable[Event]) -> None:
-        if self.problem:
+        if self._broken:
             return
         lines = [self._line(run, event) for event in events]
         try:
@@ -45,8 +44,8 @@ class RunLog:
                 self._file = (self.folder / f"{run}.log").open("a", encoding="utf-8")
             self._file.write("".join(f"{line}\n" for line in lines if line))
             self._file.flush()
-        except OSError as error:
-            self.problem = str(error)
+        except OSError:
+            self._broken = True
 
     def _line(self, run: str, event: Event) -> str:
         self._state.name = run

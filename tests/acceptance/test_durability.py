@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from backfill_core.project.past_runs import read_run, read_runs
 from backfill_core.project.session import open_place
 from projects import backfill
-from slow_shop import SPAN, ask, asked, begin, begin_slow, end_all, execute, finish, make_slow_shop, wait_for
+from slow_shop import BEGUN, SPAN, ask, asked, begin, begin_slow, end_all, execute, finish, make_slow_shop, wait_for
 
 #: How often a run is killed: a few times here, many in `make soak`.
 KILLS = int(os.environ.get("BACKFILL_KILLS", "10"))
@@ -170,7 +171,6 @@ def test_killed_at_any_moment_and_resumed_the_tables_are_those_of_an_undisturbed
     chance = random.Random(seed)
     place = open_place(project, None)
     for turn in range(KILLS):
-        before = len(read_runs(place, 10**6)) if turn < 20 else turn
         lost = sorted(chance.sample(range(1, 11), k=chance.randint(4, 10)))
         days = ", ".join(f"'2024-05-{day:02}'" for day in lost)
         with duckdb.connect(str(project / "w.duckdb")) as connection:
@@ -178,13 +178,15 @@ def test_killed_at_any_moment_and_resumed_the_tables_are_those_of_an_undisturbed
             connection.execute(f"DELETE FROM shop.sums WHERE day IN ({days})")
         running = begin(project, "execute", *SPAN, "--yes")
         assert running.stdout is not None
-        for _ in range(chance.randint(8, 24)):
+        for _ in range(chance.randint(6, 24)):
             running.stdout.readline()
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(chance.uniform(0, 0.03))
         running.kill()
         running.communicate()
-        runs = read_runs(place, 1)
-        unfinished = runs[0][0].ended is None
-        again = backfill(project, "resume", "--yes") if unfinished else execute(project)
-        told = f"seed {seed}, turn {turn} of {before}: {again.stdout}{again.stderr}"
+        BEGUN.clear()
+        state, _ = read_runs(place, 1)[0]
+        again = backfill(project, "resume", "--yes") if state.ended is None else execute(project)
+        told = f"seed {seed}, turn {turn}, {state.name}: {again.stdout}{again.stderr}"
         assert again.returncode == 0, told
         assert tables(project) == undisturbed, told

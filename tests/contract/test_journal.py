@@ -7,12 +7,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from backfill_core.adapters.lease_keeper import LeaseKeeper
 from backfill_core.adapters.sqlite_journal import SqliteJournal
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.dates import DateSet, Span
@@ -453,3 +455,21 @@ def test_of_processes_that_want_one_lease_at_once_one_gets_it(tmp_path: Path) ->
     for each in racing:
         each.communicate()  # whoever has it keeps it until all have asked
     assert said == ["r1\n", *["refused\n"] * 5]
+
+
+def test_a_lease_is_kept_while_its_run_is_busy_elsewhere(tmp_path: Path) -> None:
+    path, clock = tmp_path / "journal.sqlite", SystemClock()
+    writing = SqliteJournal(path, clock, read_only=False)
+    start = started(os.getpid())
+    run = writing.begin(start, "w")
+    first = writing.held_by(run)
+    assert first is not None
+    with LeaseKeeper(path, clock, apart=0.01) as keeper:
+        keeper.heard(run, [start])
+        deadline = time.monotonic() + 30
+        while (held := writing.held_by(run)) is None or held.heartbeat == first.heartbeat:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    writing.end(run, ENDED)
+    assert (held.since, held.run) == (first.since, run)
+    writing.close()
