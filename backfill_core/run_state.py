@@ -26,6 +26,7 @@ from backfill_core.events import (
     Word,
 )
 from backfill_core.gates import Verdict
+from backfill_core.model.units import Unit
 from backfill_core.plan import Plan
 
 
@@ -199,6 +200,13 @@ class RunState:
     def count(self, *words: Word) -> int:
         """Units that ended with one of those words."""
         return sum(len(by.get(word, DateSet())) for by in self.words.values() for word in words)
+
+    @property
+    def first_failed(self) -> Unit | None:
+        """The unit of the earliest date that was tried in vain."""
+        lost = [ending for ending in self.endings if ending.word in (Word.FAILED, Word.DECLINED)]
+        first = min(lost, key=lambda ending: ending.dates.first, default=None)
+        return Unit(first.processor, first.dates.first) if first else None
 
     @property
     def units(self) -> int:

@@ -19,6 +19,7 @@ COMMANDS = {
     "continue": "Let a paused run go on.",
     "coverage": "What every layer and table holds.",
     "execute": "Carry a plan out, layer by layer, through its gates.",
+    "explain": "Why one date of one processor is as it is.",
     "gaps": "What is missing, as a list for --dates-file.",
     "graph": "Layers and processors, and what each reads.",
     "impact": "What a re-run of some dates spoils.",

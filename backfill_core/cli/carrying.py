@@ -65,10 +65,13 @@ def carries_out(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def carry_out_plan(session: Session, planning: Planning, how: How, *, again: str, left: str) -> None:
+def carry_out_plan(
+    session: Session, planning: Planning, how: How, *, again: str, left: str, beside: Callable[[str], str] = "backfill {}".format
+) -> None:
     """Shows the plan, asks on a terminal, and carries it out. Ends the process with the run's exit code.
 
-    ``again`` is the command that was typed, ``left`` the one that shows what is left of its request.
+    ``again`` is the command that was typed, ``left`` the one that shows what is left of its request; ``beside`` gives another
+    command the same target.
     """
     from backfill_core.cli.progress import Progress
     from backfill_core.cli.waiting import free_warehouse
@@ -113,6 +116,8 @@ def carry_out_plan(session: Session, planning: Planning, how: How, *, again: str
                     allow_blocked=how.allow_blocked,
                     log_shape=how.log_format,
                 )
+        if failed := state.first_failed:
+            left = beside(f"explain {failed.processor} {failed.day}")
         click.echo("\n".join(closing_lines(state, left)))
         assert state.ended is not None
         if drain.at_once:

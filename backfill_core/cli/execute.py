@@ -32,7 +32,7 @@ def command(ask: Ask, plan_file: str | None, how: How) -> None:
         raise BadUsage(message=f"--plan {plan_file} says already what to do. Take away: {ask.typed}")
     session = open_project(ask.project, ask.target)
     planning = partial(_plan, session, ask=ask, file=plan_file)
-    carry_out_plan(session, planning, how, again=ask.again("execute"), left=ask.again("plan"))
+    carry_out_plan(session, planning, how, again=ask.again("execute"), left=ask.again("plan"), beside=ask.beside)
 
 
 def _plan(session: Session, warehouse: DuckDBWarehouse, ask: Ask, file: str | None) -> tuple[Plan, Coverage, list[str]]:

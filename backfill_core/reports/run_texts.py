@@ -125,11 +125,16 @@ def next_command(state: RunState, *, alive: bool) -> str:
         return f"backfill logs {state.name} --processor {failed[0].processor} --date {failed[0].day}"
     if state.ended is None:
         return f"backfill status {state.name} --watch" if alive else f"backfill resume {state.name}"
+    return next_after(state)
+
+
+def next_after(state: RunState) -> str:
+    """What to type after a run in which nothing failed."""
     return f"backfill {'resume' if state.left else 'report'} {state.name}"
 
 
-def closing_lines(state: RunState, plan: str) -> list[str]:
-    """What a run came to. ``plan`` is the command that shows what is left of its request."""
+def closing_lines(state: RunState, look: str) -> list[str]:
+    """What a run came to. ``look`` is the command that shows why something of its request is left."""
     assert state.ended is not None and state.plan is not None
     lines = [f"run {state.name} ended", *table_lines(state), *cluster_lines(state)]
     if state.plan.blocked:
@@ -137,8 +142,8 @@ def closing_lines(state: RunState, plan: str) -> list[str]:
     lines += [*coverage_change(state), *remaining_lines(state)]
     lines.append("queries: " + ", ".join(f"{count} {what}" for what, count in state.ended.queries.items()))
     lines.append(f"exit {state.ended.exit_code}: {state.ended.exit_reason}")
-    lost = state.count(Word.FAILED, Word.DECLINED)
-    lines.append(f"next: {next_command(state, alive=False) if not state.ended.exit_code or lost or state.left else plan}")
+    mended = not state.ended.exit_code or state.left
+    lines.append(f"next: {next_after(state) if mended else look}")
     return wrapped(lines)
 
 

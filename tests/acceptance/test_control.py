@@ -134,7 +134,7 @@ def test_retry_carries_out_just_what_failed_for_that_cause(project: Path) -> Non
     assert failed.returncode == 1
     assert "failed 2  HTTP 503 for DATE  orders" in failed.stdout
     assert "failed 1  bad answer  orders 2024-05-08" in failed.stdout
-    assert failed.stdout.endswith("next: backfill logs r1 --processor orders --date 2024-05-03\n")
+    assert failed.stdout.endswith("next: backfill explain orders 2024-05-03 --today 2024-05-20\n")
     assert "Causes: HTTP 503 for DATE; bad answer" in ask(project, "retry", "r1", "--cause", "HTTP 404").stderr
     for broken in project.glob("broken-*"):
         broken.unlink()
