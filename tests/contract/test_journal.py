@@ -183,7 +183,7 @@ def test_a_lease_says_who_since_when_and_when_last_heard_of(journal: Journal, cl
     assert journal.lease("w") is None
 
 
-@pytest.mark.parametrize(("pid", "host"), [(DEAD, "elsewhere"), (os.getpid(), HERE)])
+@pytest.mark.parametrize(("pid", "host"), [(DEAD, "elsewhere"), (os.getpid(), HERE)], ids=["away", "here"])
 def test_a_lease_lapses_after_a_minute_of_silence(journal: Journal, clock: SetClock, pid: int, host: str) -> None:
     silent = journal.begin(started(pid, host), "w")
     clock.move(59)
