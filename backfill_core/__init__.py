@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         UniqueKey,
     )
     from backfill_core.model.needs import Need, any_of
-    from backfill_core.model.processor import Gate, Layer, Processor
+    from backfill_core.model.processor import Gate, Layer, Output, Processor
     from backfill_core.model.runs import SOURCE, Python, Sql
     from backfill_core.model.table import Files, Table
     from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, calendar_dates, days, last_games
@@ -35,7 +35,7 @@ _HOMES = {
         "Allowed", "AtMost", "CalendarKeys", "KeysOf", "MatchingKeys", "NotNull", "Offending", "Positive", "Rows", "UniqueKey",
     ),
     "model.needs": ("Need", "any_of"),
-    "model.processor": ("Gate", "Layer", "Processor"),
+    "model.processor": ("Gate", "Layer", "Output", "Processor"),
     "model.runs": ("SOURCE", "Python", "Sql"),
     "model.table": ("Files", "Table"),
     "model.windows": ("SAME_DATE", "SEASON_TO_DATE", "calendar_dates", "days", "last_games"),
@@ -59,6 +59,7 @@ __all__ = [
     "Need",
     "NotNull",
     "Offending",
+    "Output",
     "Positive",
     "Processor",
     "Python",

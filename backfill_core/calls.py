@@ -8,8 +8,10 @@ from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import CalendarDays
 from backfill_core.model.table import Files
 from backfill_core.model.units import Batch
+from backfill_core.planning.contents import content_column
+from backfill_core.planning.judge import window_map
 from backfill_core.ports import Call
-from backfill_core.queries.asking import question_about, tables_named
+from backfill_core.queries.asking import questions_about, tables_named
 
 
 def make_call(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], batch: Batch) -> Call:
@@ -21,12 +23,19 @@ def make_call(pipeline: Pipeline, calendars: Mapping[str, CalendarDays], batch: 
     named = (name, *(up for edge in pipeline.edges_into[name] for up in edge.upstreams))
     sources = {each: pipeline.processors[each].writes for each in named}
     calendar = calendars[processor.calendar]
+    questions = questions_about(pipeline, processor, calendars, batch.dates.span)
     return Call(
         batch=batch,
         processor=processor,
         spec=spec,
-        question=question_about(pipeline, processor, calendars, batch.dates.span),
+        question=questions[name],
+        also={part: question for part, question in questions.items() if part != name},
         tables=tables_named(pipeline, named),
+        contents=tuple(
+            content_column(edge.hash, edge, window_map(pipeline, edge, calendars), batch.dates.numbers())
+            for edge in pipeline.edges_into[name]
+            if edge.hash
+        ),
         sources={each: files for each, files in sources.items() if isinstance(files, Files)},
         seasons=calendar.seasons,
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from backfill_core.dates import DateSet, Span, union
+from backfill_core.dates import DateSet, Span, day_of, union
 from backfill_core.model.calendar import CalendarDays
 from backfill_core.model.reviews import NO_REVIEWS, Reviews
 
@@ -44,14 +44,18 @@ class DateFacts:
     #: Microseconds since 1970 (UTC) at which the day's oldest and newest rows were written.
     oldest: Mapping[int, int] = field(default_factory=dict)
     newest: Mapping[int, int] = field(default_factory=dict)
-    #: One hash of all the row hashes of the day, whatever their order; where the table declares a column of them.
+    #: One hash of all the row hashes of the day, whatever their order; none where a row has none, or the table no such column.
     hashes: Mapping[int, str] = field(default_factory=dict)
+    #: The content that the day's rows were computed from, by the column that says so; only days all of whose rows say the same.
+    made_from: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     #: Rows by key, of each column asked for: column -> day -> key -> rows.
     keys: Mapping[str, Mapping[int, Mapping[str, int]]] = field(default_factory=dict)
     #: (good, judged) of each check asked for, by its name.
     checks: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
     #: (there, wanted, beyond what is wanted) of each comparison of keys with another table, by its name.
     shares: Mapping[str, Mapping[int, tuple[int, int, int]]] = field(default_factory=dict)
+    #: Of a processor that fills several tables: the facts of the further ones, by their short names.
+    also: Mapping[str, DateFacts] = field(default_factory=dict)
 
 
 NO_FACTS = DateFacts(exists=False)
@@ -69,6 +73,19 @@ class KeysFound:
     surplus: int
     first_absent: tuple[Key, ...] = ()
     first_surplus: tuple[Key, ...] = ()
+
+
+def together(facts: DateFacts, also: Mapping[str, DateFacts]) -> DateFacts:
+    """The facts of a processor that fills several tables: those of its first one, which was written when any of them was."""
+    if not also:
+        return facts
+    oldest, newest = dict(facts.oldest), dict(facts.newest)
+    for part in also.values():
+        for day, written in part.oldest.items():
+            oldest[day] = min(written, oldest.get(day, written))
+        for day, written in part.newest.items():
+            newest[day] = max(written, newest.get(day, written))
+    return replace(facts, oldest=oldest, newest=newest, also=also)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +124,18 @@ class ProcessorCoverage:
     #: (there, wanted) in the expectation's own measure, for dates that are neither empty nor complete.
     counts: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     facts: DateFacts = NO_FACTS
+    #: Each further table by its short name, judged alone; ``states`` are those of the worst table.
+    also: Mapping[str, ProcessorCoverage] = field(default_factory=dict)
+
+    def lacking(self, day: int) -> tuple[str, tuple[int, int]]:
+        """Of a missing or partial date: words for the further table that lacks something, if it is one, and its counts."""
+        state = State.MISSING if day_of(day) in self.states[State.MISSING] else State.PARTIAL
+        own = day not in self.facts.rows if state is State.MISSING else day in self.counts
+        if not own:
+            for name, part in self.also.items():
+                if day_of(day) in part.states[state]:
+                    return f" in {name}", part.counts.get(day, (0, 0))
+        return "", self.counts.get(day, (0, 0))
 
     def of(self, *states: State) -> DateSet:
         return union(self.states[state] for state in states)

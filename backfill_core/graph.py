@@ -23,7 +23,7 @@ from backfill_core.model.expectations import (
 )
 from backfill_core.model.processor import Layer, Processor
 from backfill_core.model.runs import Source
-from backfill_core.model.table import Table
+from backfill_core.model.table import Files, Table
 from backfill_core.model.validity import calendar_problems, layer_problems, processor_problems
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, Window
 
@@ -47,6 +47,8 @@ class Edge:
     kind: EdgeKind
     #: Share of the window's dates that must be there; nothing is required of an edge that only reads.
     share: float
+    #: Column of the downstream's table with the content of this edge that its rows were computed from.
+    hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ def edges_of(processor: Processor) -> tuple[Edge, ...]:
             window=need.window,
             kind=EdgeKind.SOFT if need.soft else EdgeKind.HARD,
             share=need.required,
+            hash=need.hash,
         )
         for need in processor.needs
     ]
@@ -167,6 +170,10 @@ def checked_reads(processor: Processor) -> tuple[tuple[str, Window], ...]:
 
 
 def _read_by_checks(processor: Processor) -> Iterable[tuple[str, Window]]:
+    yield from (read for each in (processor, *processor.parts.values()) for read in _read_by_checks_of_one(each))
+
+
+def _read_by_checks_of_one(processor: Processor) -> Iterable[tuple[str, Window]]:
     for expectation in processor.expectations:
         match expectation:
             case KeysOf(processor=name, window=window, at_least=at_least, also_in=also_in):
@@ -277,17 +284,34 @@ class _Builder:
                 self._known(declared, "layer", before, self.layers, f'layer "{name}"')
 
     def _check_writers(self) -> None:
-        writers: dict[str, list[str]] = {}
+        writers: dict[str, list[tuple[str, Table | Files]]] = {}
         for name, processor in self.processors.items():
-            writers.setdefault(processor.writes.name, []).append(name)
-        for table, names in writers.items():
-            slices = [self.processors[name].writes for name in names]
-            marks = [tuple(sorted(t.only.items())) if isinstance(t, Table) else () for t in slices]
+            for written in (processor.writes, *(part.table for part in processor.also)):
+                writers.setdefault(written.name, []).append((name, written))
+        for table, found in writers.items():
+            names = sorted({name for name, _ in found})
+            marks = [tuple(sorted(t.only.items())) if isinstance(t, Table) else () for _, t in found]
             if len(names) > 1 and (() in marks or len(set(marks)) < len(marks)):
                 self._wrong(
-                    self.where["processor", names[-1]],
-                    f"{' and '.join(sorted(names))} both write {table}. Give each table its own only={{column: value}}",
+                    self.where["processor", found[-1][0]],
+                    f"{' and '.join(names)} both write {table}. Give each table its own only={{column: value}}",
                 )
+            if len(names) < len(found):
+                self._wrong(self.where["processor", names[0]], f'processor "{names[0]}" fills {table} twice. Take one away')
+        self._check_short_names()
+
+    def _check_short_names(self) -> None:
+        """SQL names further tables as it names processors, so that no two may be called alike."""
+        taken = {name: (name, "") for name in self.processors}
+        for name, processor in self.processors.items():
+            for part in processor.also:
+                owner, table = taken.setdefault(part.table.short, (name, part.table.name))
+                if (owner, table) != (name, part.table.name):
+                    self._wrong(
+                        self.where["processor", name],
+                        f'processor "{name}" also fills {part.table.name}, but "{part.table.short}" means a table of "{owner}" '
+                        "already. Rename one",
+                    )
 
     def _check_values(self) -> None:
         for layer in self.layers.values():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 
-from backfill_core.coverage import Coverage, DateFacts, ProcessorCoverage, State
+from backfill_core.coverage import NO_FACTS, Coverage, DateFacts, ProcessorCoverage, State
 from backfill_core.dates import DateSet, Span, union
 from backfill_core.events import Word
 from backfill_core.gates import Verdict
@@ -66,22 +66,7 @@ class Live:
             today=self.today,
             reviews=self.reviews,
         )
-        counts = dict(old.counts)
-        for day in asked.numbers():
-            counts.pop(day, None)
-        counts |= fresh.counts
-        self.covered[name] = replace(
-            old,
-            states={state: (old.states[state] - asked) | fresh.states[state] for state in State},
-            counts=counts,
-            findings=replace(
-                old.findings,
-                broken={
-                    rule: (old.findings.broken.get(rule, DateSet()) - asked) | fresh.findings.broken.get(rule, DateSet())
-                    for rule in dict.fromkeys((*fresh.findings.broken, *old.findings.broken))
-                },
-            ),
-        )
+        self.covered[name] = _renewed(old, fresh, asked)
 
     def close(self, layer: str, verdict: Verdict) -> None:
         """A gate's failed dates count as absent for later layers; a closed layer closes all of them."""
@@ -103,7 +88,9 @@ class Live:
     def may_be_settled(self, name: str) -> DateSet:
         """Dates that a look may find complete, or no longer expected: a date without rows whose keys are known is neither."""
         covered = self.covered[name]
-        if any(isinstance(e, KeysOf) and e.looks_back for e in self.pipeline.processors[name].expectations):
+        processor = self.pipeline.processors[name]
+        expectations = [e for each in (processor, *processor.parts.values()) for e in each.expectations]
+        if any(isinstance(e, KeysOf) and e.looks_back for e in expectations):
             return covered.findings.asked
         return DateSet.from_numbers(list(covered.facts.rows))
 
@@ -212,16 +199,36 @@ class Live:
     @staticmethod
     def _shortfall(covered: ProcessorCoverage, day: int) -> str:
         one = DateSet.from_numbers([day])
-        have, want = covered.counts.get(day, (0, 0))
+        where, (have, want) = covered.lacking(day)
         if one <= covered.states[State.MISSING]:
-            return f"wrote nothing, {want} wanted" if want else "wrote nothing"
+            return f"wrote nothing{where}, {want} wanted" if want else f"wrote nothing{where}"
         if one <= covered.states[State.PARTIAL]:
-            return f"partial {have}/{want}"
+            return f"partial {have}/{want}{where}"
         if one <= covered.states[State.INVALID]:
             return "invalid: " + ", ".join(r for r, days in sorted(covered.findings.broken.items()) if one <= days)
         if one <= covered.good:
             return "rows are older than the call"
         return next(f"still {state}" for state, days in covered.states.items() if one <= days)
+
+
+def _renewed(old: ProcessorCoverage, fresh: ProcessorCoverage, asked: DateSet) -> ProcessorCoverage:
+    """What was known of a processor, with what was just judged of some of its dates."""
+    counts = dict(old.counts)
+    for day in asked.numbers():
+        counts.pop(day, None)
+    counts |= fresh.counts
+    broken = {
+        rule: (old.findings.broken.get(rule, DateSet()) - asked) | fresh.findings.broken.get(rule, DateSet())
+        for rule in dict.fromkeys((*fresh.findings.broken, *old.findings.broken))
+    }
+    return replace(
+        old,
+        states={state: (old.states[state] - asked) | fresh.states[state] for state in State},
+        counts=counts,
+        facts=fresh.facts,
+        findings=replace(old.findings, broken=broken),
+        also={name: _renewed(part, fresh.also[name], asked) for name, part in old.also.items()},
+    )
 
 
 def _micros(instant: datetime) -> int:
@@ -232,20 +239,23 @@ def _micros(instant: datetime) -> int:
 def _own(facts: DateFacts) -> DateFacts:
     """The same facts in dictionaries that may be changed."""
     flat = {f.name: dict(getattr(facts, f.name)) for f in fields(facts) if f.name != "exists"}
-    for nested in ("keys", "checks", "shares"):
+    for nested in ("made_from", "keys", "checks", "shares"):
         flat[nested] = {name: dict(days) for name, days in flat[nested].items()}
+    flat["also"] = {name: _own(part) for name, part in facts.also.items()}
     return DateFacts(exists=facts.exists, **flat)
 
 
 def _overwrite(old: DateFacts, fresh: DateFacts, dates: DateSet) -> None:
     """Replaces what ``old`` (made by `_own`) says of those dates with what ``fresh`` says."""
     numbers = dates.numbers()
-    for name in ("rows", "distinct", "oldest", "newest"):
+    for name in ("rows", "distinct", "oldest", "newest", "hashes"):
         _replace_days(getattr(old, name), getattr(fresh, name), numbers)
-    for name in ("keys", "checks", "shares"):
+    for name in ("made_from", "keys", "checks", "shares"):
         mine, theirs = getattr(old, name), getattr(fresh, name)
         for key in {*mine, *theirs}:
             _replace_days(mine.setdefault(key, {}), theirs.get(key, {}), numbers)
+    for name, part in old.also.items():
+        _overwrite(part, fresh.also.get(name, NO_FACTS), dates)
 
 
 def _replace_days(old: dict[int, object], fresh: Mapping[int, object], numbers: list[int]) -> None:

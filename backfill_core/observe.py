@@ -23,7 +23,7 @@ from backfill_core.model.table import Files, Table
 from backfill_core.planning.fits import window_problems
 from backfill_core.planning.judge import judge_coverage, window_map
 from backfill_core.ports import Landing, Warehouse
-from backfill_core.queries.asking import question_about
+from backfill_core.queries.asking import facts_together, questions_about
 from backfill_core.queries.files import files_facts
 from backfill_core.queries.question import TableQuestion
 
@@ -105,9 +105,10 @@ def observe(
     """Reads every table of the graph and judges every date. Raises UnreadableTable."""
     reach = reach_of(pipeline, calendars, span)
     questions = table_questions(pipeline, calendars, reach)
-    missing = missing_tables(pipeline, warehouse, questions.values())
-    answers = warehouse.observe_all([question.without(missing) for question in questions.values()])
-    facts = dict(zip(questions, answers, strict=True))
+    asked = [question for about in questions.values() for question in about.values()]
+    missing = missing_tables(pipeline, warehouse, asked)
+    answers = iter(warehouse.observe_all([question.without(missing) for question in asked]))
+    facts = {name: facts_together(dict(zip(about, answers, strict=False)), name) for name, about in questions.items()}
     for name, processor in pipeline.processors.items():
         if isinstance(processor.writes, Files):
             calendar = calendars[processor.calendar]
@@ -118,10 +119,10 @@ def observe(
 
 def table_questions(
     pipeline: Pipeline, calendars: Mapping[str, CalendarDays], reach: Mapping[str, Span]
-) -> dict[str, TableQuestion]:
-    """The question to ask about each processor that writes a table."""
+) -> dict[str, dict[str, TableQuestion]]:
+    """The questions to ask about each processor that writes tables, by their names."""
     return {
-        name: question_about(pipeline, processor, calendars, reach[name])
+        name: questions_about(pipeline, processor, calendars, reach[name])
         for name, processor in pipeline.processors.items()
         if isinstance(processor.writes, Table)
     }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # a command that only plans needs no events, and loading them
     from backfill_core.model.runs import RunSpec
     from backfill_core.model.table import Files, Table
     from backfill_core.model.units import Batch, Unit
+    from backfill_core.planning.contents import ContentColumn
     from backfill_core.queries.question import KeysQuestion, TableQuestion
 
 
@@ -63,12 +64,16 @@ class Call:
     batch: Batch
     processor: Processor
     spec: RunSpec
-    #: What to ask to verify it, over the batch's dates.
+    #: What to ask of the processor's first table to verify it, over the batch's dates.
     question: TableQuestion
     #: The tables it may name, by processor.
     tables: Mapping[str, Table]
+    #: The same of each further table that the processor fills, by its short name.
+    also: Mapping[str, TableQuestion] = field(default_factory=dict)
     #: The sources of files it may read, by processor.
     sources: Mapping[str, Files] = field(default_factory=dict)
+    #: The columns to fill that say what each date's rows were computed from.
+    contents: tuple[ContentColumn, ...] = ()
     #: Seasons of the processor's calendar, by which files of a season are named.
     seasons: tuple[Season, ...] = ()
 

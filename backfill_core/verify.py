@@ -11,9 +11,8 @@ from backfill_core.events import Claim, Word
 from backfill_core.graph import Pipeline
 from backfill_core.live import Live, Refusal
 from backfill_core.model.calendar import CalendarDays
-from backfill_core.model.table import Table
 from backfill_core.ports import BatchResult, Warehouse
-from backfill_core.queries.asking import question_about, tables_named
+from backfill_core.queries.asking import facts_together, questions_about, tables_named
 
 
 class Verifier:
@@ -32,13 +31,13 @@ class Verifier:
     def look(self, name: str, dates: DateSet) -> None:
         """Looks at a table again, over the span of those dates."""
         processor = self.pipeline.processors[name]
-        assert isinstance(processor.writes, Table)
         upstreams = tuple(up for edge in self.pipeline.edges_into[name] for up in edge.upstreams)
-        tables = (processor.writes, *tables_named(self.pipeline, upstreams).values())
+        tables = tables_named(self.pipeline, (name, *upstreams)).values()
         schema = self.warehouse.schema([table.dataset for table in tables])
-        question = question_about(self.pipeline, processor, self.calendars, dates.span)
+        questions = questions_about(self.pipeline, processor, self.calendars, dates.span)
         missing = frozenset(table.name for table in tables if table.name not in schema)
-        facts = self.warehouse.observe(question.without(missing))
+        answers = self.warehouse.observe_all([question.without(missing) for question in questions.values()])
+        facts = facts_together(dict(zip(questions, answers, strict=True)), name)
         self.live.absorb(name, facts, DateSet.of_span(dates.span))
 
     def settled(self, name: str, dates: DateSet) -> list[Refusal]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import date
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,33 +13,27 @@ from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.coverage import DateFacts
 from backfill_core.dates import DateSet, day_number, day_of
 from backfill_core.events import Claim, Failure, Outcome
-from backfill_core.model.runs import Python, Sql
+from backfill_core.model.runs import Python, Sql, rows_by_table
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
+from backfill_core.planning.contents import ContentColumn
 from backfill_core.ports import BatchResult, Call, RunContext
+from backfill_core.queries.asking import facts_together
 from backfill_core.queries.dialect import DUCKDB
 from backfill_core.queries.files import files_days
+from backfill_core.queries.question import TableQuestion
 from backfill_core.queries.slices import Slice
 
 if TYPE_CHECKING:
     import duckdb
 
-#: Name of the relation a call's rows are put into before they are written; temporary, so each cursor has its own.
-_RESULT = "backfill_result"
+#: Names of the relations a call's rows are put into before they are written; temporary, so each cursor has its own.
+_RESULT = "backfill_result_{}"
 
-
-class _Result(Enum):
-    """What came of computing."""
-
-    #: Rows, in the relation of that name.
-    TABLE = "table"
-    #: No row: what the dates hold is taken away.
-    EMPTY = "empty"
-    #: The function wrote by itself.
-    WRITTEN = "written"
-
-
-_Compute = Callable[["duckdb.DuckDBPyConnection", Call], _Result]
+#: By the table's name, the relation that holds its rows; an empty name for no row: what the dates hold is taken away. None: the
+#: function wrote by itself.
+_Results = Mapping[str, str] | None
+_Compute = Callable[["duckdb.DuckDBPyConnection", Call], _Results]
 
 
 class SqlRunner:
@@ -56,14 +49,15 @@ class SqlRunner:
         assert isinstance(call.spec, Sql)
         return _replace(self.warehouse, call, self._compute)
 
-    def _compute(self, cursor: duckdb.DuckDBPyConnection, call: Call) -> _Result:
+    def _compute(self, cursor: duckdb.DuckDBPyConnection, call: Call) -> _Results:
         name, span = call.processor.name, call.batch.dates.span
         if name not in self._texts:
             text = self.files[name].read_text(encoding="utf-8")
             self._texts[name] = self.warehouse.translate(text, call.tables)
         params = {"date_from": span.first, "date_to": span.last}
-        cursor.execute(f"CREATE OR REPLACE TEMP TABLE {_RESULT} AS {self._texts[name]}", params)
-        return _Result.TABLE
+        relation = _RESULT.format(0)
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS {self._texts[name]}", params)
+        return {name: relation}
 
 
 class PythonRunner:
@@ -77,14 +71,17 @@ class PythonRunner:
         assert isinstance(call.spec, Python)
         return _replace(self.warehouse, call, self._compute)
 
-    def _compute(self, cursor: duckdb.DuckDBPyConnection, call: Call) -> _Result:
+    def _compute(self, cursor: duckdb.DuckDBPyConnection, call: Call) -> _Results:
         assert isinstance(call.spec, Python)
         context = RunContext(
             cursor=cursor,
             tables={name: DUCKDB.name(*self.warehouse.names.parts(table)) for name, table in call.tables.items()},
             files={name: self._paths(call, name) for name in call.sources},
         )
-        return _put(cursor, call.spec.function(list(call.batch.dates), context))
+        answers = rows_by_table(call.processor.tables, call.spec.function(list(call.batch.dates), context))
+        if answers is None:
+            return None
+        return {name: _put(cursor, answer, _RESULT.format(place)) for place, (name, answer) in enumerate(answers.items())}
 
     def _paths(self, call: Call, name: str) -> dict[date, str]:
         paths = files_days(call.sources[name], call.seasons, call.batch.dates)
@@ -92,29 +89,27 @@ class PythonRunner:
         return {day_of(number): str(path) for number, path in there.items()}
 
 
-def _put(cursor: duckdb.DuckDBPyConnection, answer: Any) -> _Result:
-    """Puts what a function returned, rows or a relation, into the result table."""
+def _put(cursor: duckdb.DuckDBPyConnection, answer: Any, relation: str) -> str:
+    """Puts rows or a relation into a table of that name, and returns it; nothing where there are no rows."""
     import duckdb
 
-    if answer is None:
-        return _Result.WRITTEN
     if isinstance(answer, duckdb.DuckDBPyRelation):
-        cursor.execute(f"CREATE OR REPLACE TEMP TABLE {_RESULT} AS {answer.sql_query()}")
-        return _Result.TABLE
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS {answer.sql_query()}")
+        return relation
     rows = list(answer)
     columns = list(dict.fromkeys(column for row in rows for column in row))
     if not rows:
-        return _Result.EMPTY
+        return ""
     arrays = {f"c{place}": [row.get(column) for row in rows] for place, column in enumerate(columns)}
     picked = ", ".join(f"UNNEST(${key}) AS {DUCKDB.name(column)}" for key, column in zip(arrays, columns, strict=True))
-    cursor.execute(f"CREATE OR REPLACE TEMP TABLE {_RESULT} AS SELECT {picked}", arrays)
-    return _Result.TABLE
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {picked}", arrays)
+    return relation
 
 
 def _replace(warehouse: DuckDBWarehouse, call: Call, compute: _Compute) -> BatchResult:
     """Computes a call's rows, and puts them in the place of its dates' rows as one transaction.
 
-    A date that would hold fewer distinct keys than before is left as it is, and failed.
+    A date on which a table would hold fewer distinct keys than before is left as it is, in all tables, and failed.
     """
     import duckdb
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -129,7 +124,10 @@ def _replace(warehouse: DuckDBWarehouse, call: Call, compute: _Compute) -> Batch
             wait=wait_random_exponential(multiplier=0.02, max=0.5),
             reraise=True,
         ):
-            with attempt, warehouse.turn_to_write(_written(call)) as known:
+            with attempt, ExitStack() as turns:
+                known: frozenset[str] = frozenset()
+                for table in sorted(call.processor.tables.values(), key=lambda table: table.name):
+                    known = turns.enter_context(warehouse.turn_to_write(table))
                 facts, shrunk = _in_transaction(warehouse, cursor, call, compute, known)
     except Exception as error:  # a processor may fail in any way; the run goes on, and says how
         why = str(error).strip().split("\n", 1)[0] or type(error).__name__
@@ -137,57 +135,100 @@ def _replace(warehouse: DuckDBWarehouse, call: Call, compute: _Compute) -> Batch
     finally:
         cursor.close()
     outcomes = _all(call, Outcome(claim=Claim.DONE))
-    for day, (before, after) in shrunk.items():
-        why = f"shrank, {before} keys -> {after}; nothing was changed"
+    for day, words in shrunk.items():
+        why = f"shrank, {words}; nothing was changed"
         outcomes[Unit(call.processor.name, day)] = Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=why)
     return BatchResult(outcomes=outcomes, facts={call.processor.name: facts})
 
 
 def _in_transaction(
     warehouse: DuckDBWarehouse, cursor: duckdb.DuckDBPyConnection, call: Call, compute: _Compute, known: frozenset[str]
-) -> tuple[DateFacts, dict[date, tuple[int, int]]]:
-    """(what the table holds afterwards, dates that were left alone because they would have shrunk)."""
+) -> tuple[DateFacts, dict[date, str]]:
+    """(what the tables hold afterwards, dates that were left alone because they would have shrunk, each with the words)."""
     import duckdb
 
-    table = _written(call)
     cursor.execute("BEGIN TRANSACTION")
     try:
-        result = compute(cursor, call)
-        shrunk: dict[date, tuple[int, int]] = {}
-        if result is not _Result.WRITTEN:
-            empty = result is _Result.EMPTY
-            if not empty:
-                if not table.ddl:
-                    warehouse.make_like(table, _RESULT, cursor)
-                _check_slice(cursor, table)
-            if warehouse.holds(table, cursor, known):
-                shrunk = _shrunk(warehouse, cursor, table, call.batch.dates, empty=empty)
-                _write(warehouse, cursor, table, [day for day in call.batch.dates if day not in shrunk], empty=empty)
-        facts = warehouse.facts(call.question.without(warehouse.missing(call.question, cursor, known)), cursor)
+        results = compute(cursor, call)
+        shrunk = _put_in_place(warehouse, cursor, call, results, known) if results is not None else {}
+        questions = {call.processor.name: call.question, **call.also}
+        held = {name: _held(warehouse, cursor, question, known) for name, question in questions.items()}
+        facts = facts_together(held, call.processor.name)
         cursor.execute("COMMIT")
     except BaseException:
         with suppress(duckdb.Error):  # the first error is the one to tell; a failed commit has rolled back by itself
             cursor.execute("ROLLBACK")
         raise
-    if result is _Result.TABLE:
-        warehouse.stands(table)
+    for name, relation in (results or {}).items():
+        if relation:
+            warehouse.stands(call.processor.tables[name])
     return facts, shrunk
 
 
-def _written(call: Call) -> Table:
-    table = call.processor.writes
-    assert isinstance(table, Table), "a processor that computes writes a table"
-    return table
+def _put_in_place(
+    warehouse: DuckDBWarehouse, cursor: duckdb.DuckDBPyConnection, call: Call, results: Mapping[str, str], known: frozenset[str]
+) -> dict[date, str]:
+    """Replaces the rows of the call's dates in every table, but for dates on which one of them would shrink; returns those."""
+    tables, dates = call.processor.tables, call.batch.dates
+    for name, relation in results.items():
+        if relation:
+            for content in call.contents if name == call.processor.name else ():
+                _fill(warehouse, cursor, call, content, relation, known)
+            if not tables[name].ddl:
+                warehouse.make_like(tables[name], relation, cursor)
+            _check_slice(cursor, tables[name], relation)
+    there = {name: tables[name] for name in results if warehouse.holds(tables[name], cursor, known)}
+    shrunk: dict[date, str] = {}
+    for name, table in there.items():
+        where = f" in {name}" if name != call.processor.name else ""
+        for day, (before, after) in _shrunk(warehouse, cursor, table, dates, results[name]).items():
+            shrunk.setdefault(day, f"{before} keys -> {after}{where}")
+    for name, table in there.items():
+        _write(warehouse, cursor, table, [day for day in dates if day not in shrunk], results[name])
+    return shrunk
 
 
-def _check_slice(cursor: duckdb.DuckDBPyConnection, table: Table) -> None:
+def _held(
+    warehouse: DuckDBWarehouse, cursor: duckdb.DuckDBPyConnection, question: TableQuestion, known: frozenset[str]
+) -> DateFacts:
+    return warehouse.facts(question.without(warehouse.missing(question, cursor, known)), cursor)
+
+
+def _fill(
+    warehouse: DuckDBWarehouse,
+    cursor: duckdb.DuckDBPyConnection,
+    call: Call,
+    content: ContentColumn,
+    relation: str,
+    known: frozenset[str],
+) -> None:
+    """Says in the computed rows what they were computed from, where they do not say it themselves."""
+    asked = [
+        TableQuestion(processor=name, table=call.tables[name], span=span) for name in content.upstreams if (span := content.span)
+    ]
+    texts = content.texts({question.processor: _held(warehouse, cursor, question, known) for question in asked})
+    column = DUCKDB.name(content.column)
+    change = "ALTER COLUMN {} TYPE VARCHAR" if content.column in _columns(cursor, relation) else "ADD COLUMN {} VARCHAR"
+    cursor.execute(f"ALTER TABLE {relation} {change.format(column)}")
+    if not texts:
+        return
+    table = call.processor.tables[call.processor.name]
+    rows = Slice(replace(table, only={}), "t", call.batch.dates.span, DUCKDB, warehouse.names)
+    cursor.execute(
+        f"UPDATE {relation} AS t SET {column} = v.text FROM (SELECT UNNEST($days) AS day, UNNEST($texts) AS text) AS v "
+        f"WHERE {rows.where} AND {rows.day} = v.day AND t.{column} IS NULL",
+        rows.params | {"days": [day_of(day) for day in texts], "texts": list(texts.values())},
+    )
+
+
+def _check_slice(cursor: duckdb.DuckDBPyConnection, table: Table, relation: str) -> None:
     """Raises ValueError for rows that belong to another processor's slice of a shared table."""
-    columns = _result_columns(cursor) if table.only else ()
+    columns = _columns(cursor, relation) if table.only else ()
     for column, value in table.only.items():
         if column not in columns:
             raise ValueError(f'its rows have no column "{column}", which only={{…}} of its table names')
         other = cursor.execute(
-            f"SELECT {DUCKDB.name(column)} FROM {_RESULT} WHERE {DUCKDB.name(column)} IS DISTINCT FROM $value LIMIT 1",
+            f"SELECT {DUCKDB.name(column)} FROM {relation} WHERE {DUCKDB.name(column)} IS DISTINCT FROM $value LIMIT 1",
             {"value": value},
         ).fetchone()
         if other is not None:
@@ -198,16 +239,16 @@ def _all(call: Call, outcome: Outcome) -> dict[Unit, Outcome]:
     return {Unit(call.processor.name, day): outcome for day in call.batch.dates}
 
 
-def _result_columns(cursor: duckdb.DuckDBPyConnection) -> list[str]:
+def _columns(cursor: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
     rows = cursor.execute(
         "SELECT column_name FROM duckdb_columns() WHERE database_name = 'temp' AND table_name = $name",
-        {"name": _RESULT},
+        {"name": relation},
     ).fetchall()
     return [name for (name,) in rows]
 
 
 def _shrunk(
-    warehouse: DuckDBWarehouse, cursor: duckdb.DuckDBPyConnection, table: Table, dates: DateSet, *, empty: bool
+    warehouse: DuckDBWarehouse, cursor: duckdb.DuckDBPyConnection, table: Table, dates: DateSet, relation: str
 ) -> dict[date, tuple[int, int]]:
     """Dates that would hold fewer distinct keys than they do, with (before, after)."""
     if not table.key_on_date:
@@ -215,7 +256,7 @@ def _shrunk(
     held = Slice(table, "t", dates.span, DUCKDB, warehouse.names)
     given = Slice(replace(table, only={}), "t", dates.span, DUCKDB, warehouse.names)
     before = _distinct(cursor, held.relation, held, dates)
-    after = _distinct(cursor, f"{_RESULT} AS t", given, dates) if before and not empty else {}
+    after = _distinct(cursor, f"{relation} AS t", given, dates) if before and relation else {}
     return {
         day_of(number): (count, after.get(number, 0)) for number, count in sorted(before.items()) if after.get(number, 0) < count
     }
@@ -231,9 +272,7 @@ def _distinct(cursor: duckdb.DuckDBPyConnection, relation: str, rows: Slice, dat
     return {day_number(d): count for d, count in found if day_number(d) in wanted}
 
 
-def _write(
-    warehouse: DuckDBWarehouse, cursor: duckdb.DuckDBPyConnection, table: Table, dates: list[date], *, empty: bool
-) -> None:
+def _write(warehouse: DuckDBWarehouse, cursor: duckdb.DuckDBPyConnection, table: Table, dates: list[date], relation: str) -> None:
     if not dates:
         return
     span, chosen = DateSet.of(*dates).span, {"dates": dates}
@@ -241,6 +280,6 @@ def _write(
     given = Slice(replace(table, only={}), "t", span, DUCKDB, warehouse.names)
     mine = "IN (SELECT UNNEST($dates))"
     cursor.execute(f"DELETE FROM {held.rows(f'{held.day} {mine}')}", chosen | held.params)
-    if not empty:
-        kept = f"SELECT t.* FROM {_RESULT} AS t WHERE {given.where} AND {given.day} {mine}"
+    if relation:
+        kept = f"SELECT t.* FROM {relation} AS t WHERE {given.where} AND {given.day} {mine}"
         cursor.execute(f"INSERT INTO {DUCKDB.name(*warehouse.names.parts(table))} BY NAME {kept}", chosen | given.params)

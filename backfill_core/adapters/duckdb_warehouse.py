@@ -274,6 +274,7 @@ def _facts(question: TableQuestion, rows: Sequence[tuple[Any, ...]]) -> DateFact
     checks: dict[str, dict[int, tuple[int, int]]] = {check.name: {} for check in question.checks}
     shares: dict[str, dict[int, tuple[int, int, int]]] = {pair.name: {} for pair in question.comparisons}
     keys: dict[str, dict[int, dict[str, int]]] = {column: {} for column in question.keys}
+    made_from: dict[str, dict[int, str]] = {column: {} for column in question.made_from}
     own = [check.name for check in question.own_checks()]
     plain: tuple[dict[int, Any], ...] = ({}, {}, {}, {}, {})
     for day, *values in rows:
@@ -287,6 +288,9 @@ def _facts(question: TableQuestion, rows: Sequence[tuple[Any, ...]]) -> DateFact
         for column_name in question.keys:
             names, counts = next(rest), next(rest)
             keys[column_name][number] = dict(zip(names or (), counts or (), strict=True))
+        for column_name, text in zip(question.made_from, rest, strict=True):
+            if text is not None:
+                made_from[column_name][number] = text
     held, distinct, oldest, newest, hashes = plain
     return DateFacts(
         rows=held,
@@ -294,6 +298,7 @@ def _facts(question: TableQuestion, rows: Sequence[tuple[Any, ...]]) -> DateFact
         oldest=oldest,
         newest=newest,
         hashes=hashes,
+        made_from=made_from,
         keys=keys,
         checks=checks,
         shares=shares,

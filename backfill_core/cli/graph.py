@@ -25,7 +25,8 @@ def command(project: str, target: str | None) -> None:
         after = f"  after {', '.join(layer.after)}" if layer.after else ""
         lines.append(f"{layer.name}{aliases}{after}")
         for processor in pipeline.within(layer.name):
-            lines.append(f"  {processor.name} -> {processor.writes.name}")
+            written = [processor.writes.name, *(part.table.name for part in processor.also)]
+            lines.append(f"  {processor.name} -> {', '.join(written)}")
             for edge in pipeline.edges_into[processor.name]:
                 lines.append(f"    {edge.kind:<5} {' or '.join(edge.upstreams)} ({edge.window})")
     click.echo("\n".join(wrapped([*lines, "next: backfill coverage"])))

@@ -19,6 +19,9 @@ class Need:
     soft: bool = False
     #: How much of the window must be there, 0 to 1. None: 1.0 for the same date, else 0.8.
     share: float | None = None
+    #: Text column of this processor's table with the content of the need that a date's rows were computed from. Runners that
+    #: write fill it. An upstream written again with the same content then leaves the date as it is.
+    hash: str | None = None
 
     @property
     def upstreams(self) -> tuple[str, ...]:
@@ -31,6 +34,12 @@ class Need:
         return 1.0 if isinstance(self.window, SameDate) else 0.8
 
 
-def any_of(*names: str, window: Window = SAME_DATE, soft: bool = False, share: float | None = None) -> Need:
+def any_of(
+    *names: str,
+    window: Window = SAME_DATE,
+    soft: bool = False,
+    share: float | None = None,
+    hash: str | None = None,  # noqa: A002  (the field's name)
+) -> Need:
     """A need that any one of several processors can meet, date by date."""
-    return Need(names, window=window, soft=soft, share=share)
+    return Need(names, window=window, soft=soft, share=share, hash=hash)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 
 from backfill_core.model.expectations import Expectation, Rule
 from backfill_core.model.needs import Need
@@ -54,8 +54,26 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """A further table that a processor fills in the same call, and what must be true of it.
+
+    SQL files and a function's answer name it as the table is called, without its dataset.
+    """
+
+    table: Table
+    _: KW_ONLY
+    #: All of them must hold.
+    complete_when: Expectation | tuple[Expectation, ...]
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Processor:
-    """What fills one table (or leaves one kind of file) for one date."""
+    """What fills one table (or leaves one kind of file) for one date; with ``also``, several at once.
+
+    The table in ``writes`` is the one that others mean by the processor's name: its keys, rows and measures. The state of a
+    date is that of the worst of the tables.
+    """
 
     name: str
     _: KW_ONLY
@@ -70,10 +88,28 @@ class Processor:
     rules: tuple[Rule, ...] = ()
     #: First days of a season for which nothing is expected.
     warmup: Days | None = None
+    also: tuple[Output, ...] = ()
 
     @property
     def expectations(self) -> tuple[Expectation, ...]:
+        """Those of the table in ``writes``."""
         return self.complete_when if isinstance(self.complete_when, tuple) else (self.complete_when,)
+
+    @property
+    def parts(self) -> dict[str, Processor]:
+        """The processor as it would be, did it fill one of its further tables alone; by the table's short name."""
+        return {
+            part.table.short: replace(
+                self, writes=part.table, complete_when=part.complete_when, rules=part.rules, needs=(), also=()
+            )
+            for part in self.also
+        }
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Every table it fills, by the name that SQL and functions give it; none where it leaves files."""
+        main = {self.name: self.writes} if isinstance(self.writes, Table) else {}
+        return main | {part.table.short: part.table for part in self.also}
 
     def spec_for(self, runtime: str) -> RunSpec | None:
         return self.run.get(runtime) if isinstance(self.run, Mapping) else self.run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -49,6 +49,9 @@ class Sql:
 class Python:
     """A function ``(dates, ctx)`` that returns rows (dicts) or a relation; they replace the rows of those dates.
 
+    Where a processor fills several tables, it returns the rows of each by the table's name: the processor's for the first, its
+    own without the dataset for the others. All are replaced together.
+
     ``dates`` is a list of days, ``ctx`` a RunContext: a cursor in the transaction that writes, and names of tables and files.
     """
 
@@ -61,3 +64,16 @@ class Python:
 
 
 RunSpec = Source | Sql | Python
+
+
+def rows_by_table(names: Collection[str], answer: Any) -> dict[str, Any] | None:
+    """What a function returned, rows or a relation, by the name of the table it is for; None where it wrote by itself.
+
+    Raises ValueError where it is to fill several tables and does not name each of them.
+    """
+    if answer is None or len(names) == 1:
+        return None if answer is None else dict.fromkeys(names, answer)
+    if not isinstance(answer, Mapping) or set(answer) != set(names):
+        wanted = ", ".join(f'"{name}": rows' for name in names)
+        raise ValueError(f"it fills {len(names)} tables, so that it must return {{{wanted}}}; [] where there are none")
+    return {name: answer[name] for name in names}

@@ -41,6 +41,11 @@ class Table:
         return self.name.partition(".")[0]
 
     @property
+    def short(self) -> str:
+        """The name without its dataset."""
+        return self.name.partition(".")[2]
+
+    @property
     def key_on_date(self) -> tuple[str, ...]:
         """The key's columns without the date column."""
         return tuple(column for column in self.key if column != self.date)

@@ -20,6 +20,7 @@ from backfill_core.model.expectations import (
     among_parts,
 )
 from backfill_core.model.processor import Layer, Processor
+from backfill_core.model.runs import Sql
 from backfill_core.model.table import Table
 from backfill_core.model.windows import CalendarDates, Days, LastGames, Window
 
@@ -56,6 +57,20 @@ def processor_problems(
     found = _Problems(processor, processors, calendars)
     for problem in found.all():
         yield f'processor "{processor.name}" {problem}'
+    if processor.also:
+        for problem in _several_tables(processor):
+            yield f'processor "{processor.name}" {problem}'
+    for name, part in processor.parts.items():
+        for problem in _Problems(part, processors, calendars).of_table():
+            yield f'processor "{processor.name}", table {name}, {problem}'
+
+
+def _several_tables(processor: Processor) -> Iterator[str]:
+    specs = processor.run.values() if isinstance(processor.run, Mapping) else (processor.run,)
+    if not isinstance(processor.writes, Table):
+        yield "leaves files, and fills tables also. Give the tables a processor of their own"
+    if any(isinstance(spec, Sql) for spec in specs):
+        yield "fills several tables, and an Sql file fills one. Give each its own processor, or run a Python function"
 
 
 class _Problems:
@@ -66,6 +81,11 @@ class _Problems:
         self.key = processor.writes.key_on_date if isinstance(processor.writes, Table) else ()
 
     def all(self) -> Iterator[str]:
+        yield from self._contents()
+        yield from self.of_table()
+
+    def of_table(self) -> Iterator[str]:
+        """What is wrong with a table and what must be true of it."""
         yield from self._shares()
         yield from self._windows()
         if isinstance(self.processor.writes, Table):
@@ -97,6 +117,27 @@ class _Problems:
                     yield f"has a window of {window}, which holds nothing. Give it 1 or more"
                 case _:
                     pass
+
+    def _contents(self) -> Iterator[str]:
+        """Columns that say what rows were computed from: where they are, and whether there is anything to say."""
+        columns = [need.hash for need in self.processor.needs if need.hash]
+        own = self.processor.writes
+        taken = {*own.key, own.date, own.updated, own.hash, *own.only} if isinstance(own, Table) else set()
+        for column, count in Counter(columns).items():
+            if count > 1 or column in taken:
+                yield f'has a need with hash="{column}", a column that is taken. Give it one of its own'
+        if columns and not (isinstance(own, Table) and own.updated):
+            yield f'has a need with hash="{columns[0]}", but does not tell when its rows were written. Table(…, updated="…") does'
+        for need in self.processor.needs:
+            for name in need.upstreams if need.hash else ():
+                other = self.processors.get(name)
+                if other and other.also:
+                    yield f'has a need with hash="{need.hash}", but {name} fills several tables: no one hash tells them'
+                elif other and not (isinstance(other.writes, Table) and other.writes.hash and other.writes.updated):
+                    yield (
+                        f'has a need with hash="{need.hash}", but {name} does not tell when its rows were written and what is in '
+                        'them. Table(…, updated="…", hash="…") does'
+                    )
 
     def _check(self, check: object) -> Iterator[str]:
         match check:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from backfill_core.coverage import NO_FACTS, Coverage, DateFacts, Findings, ProcessorCoverage
@@ -20,12 +20,14 @@ from backfill_core.model.needs import Need
 from backfill_core.model.processor import Processor
 from backfill_core.model.reviews import NO_REVIEWS, Reviews
 from backfill_core.model.table import Table
+from backfill_core.planning.contents import content_column
 from backfill_core.planning.measure import is_enough, measured, share_of
 from backfill_core.planning.need_met import need_met
 from backfill_core.planning.newer import newer_in_window
 from backfill_core.planning.rules import failing
 from backfill_core.planning.state import state
 from backfill_core.planning.windows import WindowMap
+from backfill_core.planning.worst import worst
 
 TOO_LITTLE_HISTORY = "too little history"
 WARM_UP = "warm-up"
@@ -73,9 +75,16 @@ def judge_processor(
     reviews: Reviews = NO_REVIEWS,
 ) -> ProcessorCoverage:
     """The state of one processor's dates, given the coverage of all it reads."""
+    also: dict[str, ProcessorCoverage] = {}
+    for short, part in pipeline.processors[name].parts.items():
+        # Whether a date is stale is asked once, of all its tables.
+        held = replace(facts.also.get(short, NO_FACTS), oldest={}, newest={})
+        judge = _Judge(pipeline, part, held, asked, upstream, calendars, today, reviews)
+        findings = judge.findings()
+        also[short] = ProcessorCoverage(name=name, findings=findings, states=state(findings), counts=judge.counts, facts=held)
     judge = _Judge(pipeline, pipeline.processors[name], facts, asked, upstream, calendars, today, reviews)
-    findings = judge.findings()
-    return ProcessorCoverage(name=name, findings=findings, states=state(findings), counts=judge.counts, facts=facts)
+    findings = worst(judge.findings(), also)
+    return ProcessorCoverage(name=name, findings=findings, states=state(findings), counts=judge.counts, facts=facts, also=also)
 
 
 def window_map(pipeline: Pipeline, edge: Edge, calendars: Mapping[str, CalendarDays]) -> WindowMap:
@@ -225,9 +234,21 @@ class _Judge:
                 if (own or name in self.upstream) and oldest:
                     newest = self.facts.newest if own else self.upstream[name].facts.newest
                     days = newer_in_window(held, oldest, newest, window)
+                    days -= self._unchanged(edge, window, days)
                     if days:
                         stale[name] = stale.get(name, DateSet()) | days
         return stale
+
+    def _unchanged(self, edge: Edge, window: WindowMap, days: DateSet) -> DateSet:
+        """Of days whose window holds something newer, those whose rows say that its content is what they were computed from."""
+        said = self.facts.made_from.get(edge.hash, {}) if edge.hash else {}
+        saying = [day for day in days.numbers() if day in said]
+        if not edge.hash or not saying:
+            return DateSet()
+        facts = {name: up.facts for name, up in self.upstream.items()} | {self.processor.name: self.facts}
+        column = content_column(edge.hash, edge, window, saying)
+        now = column.texts(facts)
+        return DateSet.from_numbers([day for day in saying if said[day] == now.get(day)])
 
     def _looked_at(self) -> Mapping[int, int]:
         """Up to which instant each day's rows take account of their inputs: since they were written, or were accepted."""

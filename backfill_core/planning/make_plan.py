@@ -63,6 +63,7 @@ def graph_fingerprint(pipeline: Pipeline, waived: Mapping[str, DateSet]) -> str:
                     processor.complete_when,
                     processor.rules,
                     processor.warmup,
+                    *processor.also,
                 )
             )
         )

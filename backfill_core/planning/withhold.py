@@ -45,9 +45,11 @@ def withheld_by(
 
 def key_sources(pipeline: Pipeline, name: str) -> list[str]:
     """The processors whose keys of the same date a processor must hold: without a row of theirs it is never complete."""
+    processor = pipeline.processors[name]
     return [
         expectation.processor
-        for expectation in pipeline.processors[name].expectations
+        for each in (processor, *processor.parts.values())
+        for expectation in each.expectations
         if isinstance(expectation, KeysOf) and not expectation.looks_back
     ]
 

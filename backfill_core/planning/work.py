@@ -24,14 +24,17 @@ def lacking(covered: ProcessorCoverage, work: DateSet) -> dict[str, DateSet]:
     """Missing, partial and invalid dates of ``work``, each under the one word for its state, with the numbers behind it."""
     reasons: dict[str, DateSet] = {}
     missing = covered.states[State.MISSING] & work
-    if missing:
-        reasons["missing"] = missing
-    partial: dict[tuple[int, int], list[int]] = {}
+    lacks = {number: covered.lacking(number)[0] for number in missing.numbers()} if covered.also else {}
+    for where in ("", *(f" in {name}" for name in covered.also)):
+        dates = DateSet.from_numbers([number for number, at in lacks.items() if at == where]) if covered.also else missing
+        if dates:
+            reasons[f"missing{where}"] = dates
+    partial: dict[tuple[str, tuple[int, int]], list[int]] = {}
     for number in (covered.states[State.PARTIAL] & work).numbers():
-        partial.setdefault(covered.counts.get(number, (0, 0)), []).append(number)
-    for (have, want), numbers in sorted(partial.items()):
+        partial.setdefault(covered.lacking(number), []).append(number)
+    for (where, (have, want)), numbers in sorted(partial.items()):
         words = f"{have}/{want}" if want else "of an unknown number"
-        reasons[f"partial {words}"] = DateSet.from_numbers(numbers)
+        reasons[f"partial {words}{where}"] = DateSet.from_numbers(numbers)
     invalid = covered.states[State.INVALID] & work
     for rule, dates in covered.findings.broken.items():
         if dates & invalid:
@@ -43,11 +46,13 @@ def lacking(covered: ProcessorCoverage, work: DateSet) -> dict[str, DateSet]:
 def keyless(processor: Processor, covered: ProcessorCoverage) -> DateSet:
     """Missing dates for which the window that gives their keys gives none yet: whether they are expected is open."""
     found = DateSet()
-    for expectation in processor.expectations:
-        if isinstance(expectation, KeysOf) and expectation.looks_back:
-            shares = covered.facts.shares.get(str(expectation), {})
-            wanting = DateSet.from_numbers([day for day, (_, want, _) in shares.items() if want])
-            found |= covered.states[State.MISSING] - wanting
+    parts = [(part, covered.also[name]) for name, part in processor.parts.items()]
+    for each, held in [(processor, covered), *parts]:
+        for expectation in each.expectations:
+            if isinstance(expectation, KeysOf) and expectation.looks_back:
+                shares = held.facts.shares.get(str(expectation), {})
+                wanting = DateSet.from_numbers([day for day, (_, want, _) in shares.items() if want])
+                found |= covered.states[State.MISSING] & held.states[State.MISSING] - wanting
     return found
 
 

@@ -17,7 +17,7 @@ from backfill_core.model.calendar import EveryDay, Monthly, Schedule, Weekly
 from backfill_core.model.expectations import Offending
 from backfill_core.model.processor import Layer, Processor
 from backfill_core.model.runs import Sql
-from backfill_core.queries.asking import sql_path
+from backfill_core.queries.asking import sql_path, tables_named
 
 #: Folders of a project whose files are loaded.
 FOLDERS = ("layers", "plugins")
@@ -61,9 +61,11 @@ def check_sql_files(root: Path, pipeline: Pipeline) -> None:
     problems = []
     for name, processor in pipeline.processors.items():
         known = {name, *(up for edge in pipeline.edges_into[name] for up in edge.upstreams)}
+        known |= tables_named(pipeline, tuple(sorted(known))).keys()
         spec = processor.spec_for(pipeline.runtime)
         files = [spec.file] if isinstance(spec, Sql) else []
-        for file in [*files, *(rule.sql for rule in processor.rules if isinstance(rule, Offending))]:
+        rules = [rule for each in (processor, *processor.parts.values()) for rule in each.rules]
+        for file in [*files, *(rule.sql for rule in rules if isinstance(rule, Offending))]:
             path, where = sql_path(pipeline, name, file), pipeline.declared[name].where
             try:
                 text = (root / path).read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
+from backfill_core.coverage import DateFacts, together
 from backfill_core.dates import ONE_DAY, DateSet, Span
 from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import CalendarDays
@@ -27,11 +28,31 @@ from backfill_core.planning.windows import WindowMap
 from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, KeysQuestion, OffendingQuery, TableQuestion
 
 
-def question_about(pipeline: Pipeline, processor: Processor, calendars: Mapping[str, CalendarDays], span: Span) -> TableQuestion:
-    """What to ask of a processor's table to judge its dates in ``span``."""
+def questions_about(
+    pipeline: Pipeline, processor: Processor, calendars: Mapping[str, CalendarDays], span: Span
+) -> dict[str, TableQuestion]:
+    """What to ask of each table that a processor fills; its first is by the processor's name, and stands first."""
+    parts = {name: question_about(pipeline, part, calendars, span, measured=False) for name, part in processor.parts.items()}
+    return {processor.name: question_about(pipeline, processor, calendars, span)} | parts
+
+
+def facts_together(answers: Mapping[str, DateFacts], name: str) -> DateFacts:
+    """The answers to all questions about one processor, as its facts."""
+    return together(answers[name], {part: facts for part, facts in answers.items() if part != name})
+
+
+def question_about(
+    pipeline: Pipeline,
+    processor: Processor,
+    calendars: Mapping[str, CalendarDays],
+    span: Span,
+    *,
+    measured: bool = True,
+) -> TableQuestion:
+    """What to ask of a processor's first table to judge its dates in ``span``; ``measured``: with the keys that layers count."""
     table = processor.writes
     assert isinstance(table, Table), "files are not asked in SQL"
-    measured = [column for name, column in _measures(pipeline) if name == processor.name]
+    counted = [column for name, column in _measures(pipeline) if measured and name == processor.name]
     wanted = [check.column for check in processor.expectations if isinstance(check, CalendarKeys)]
     pairs = [
         _comparison(pipeline, processor, check, calendars, span) for check in processor.expectations if isinstance(check, KeysOf)
@@ -40,7 +61,8 @@ def question_about(pipeline: Pipeline, processor: Processor, calendars: Mapping[
         processor=processor.name,
         table=table,
         span=span,
-        keys=tuple(dict.fromkeys(wanted + measured)),
+        keys=tuple(dict.fromkeys(wanted + counted)),
+        made_from=tuple(need.hash for need in processor.needs if need.hash),
         checks=tuple(
             _column_check(pipeline, table, rule)
             for rule in processor.rules
@@ -72,8 +94,7 @@ def keys_questions(
 
 def tables_named(pipeline: Pipeline, names: tuple[str, ...]) -> dict[str, Table]:
     """The tables of those processors, by the name that SQL files give in braces."""
-    tables = {name: pipeline.processors[name].writes for name in names}
-    return {name: table for name, table in tables.items() if isinstance(table, Table)}
+    return {short: table for name in names for short, table in pipeline.processors[name].tables.items()}
 
 
 def sql_path(pipeline: Pipeline, processor: str, file: str) -> str:

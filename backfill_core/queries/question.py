@@ -102,6 +102,8 @@ class TableQuestion:
     span: Span
     #: Columns whose keys are listed day by day, with their rows.
     keys: tuple[str, ...] = ()
+    #: Columns that say what a date's rows were computed from.
+    made_from: tuple[str, ...] = ()
     checks: tuple[ColumnCheck, ...] = ()
     comparisons: tuple[KeyComparison, ...] = ()
     offending: tuple[OffendingQuery, ...] = ()
@@ -141,7 +143,7 @@ class TableQuestion:
         def add(table: Table, *columns: str | None) -> None:
             named.setdefault(table.name, set()).update((table.date, *table.only, *filter(None, columns)))
 
-        add(self.table, *self.table.key, *self.keys, self.table.updated, self.table.hash)
+        add(self.table, *self.table.key, *self.keys, *self.made_from, self.table.updated, self.table.hash)
         for check in self.checks:
             add(self.table, check.column, check.among)
             if check.among_table:

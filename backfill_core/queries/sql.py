@@ -33,12 +33,14 @@ class QuestionSql:
         self.own = self._slice(question.table, "t")
 
     def facts(self) -> Query:
-        """One row a day: day, rows, distinct keys, oldest, newest, hash, two numbers a check, then two arrays a key column."""
+        """One row a day: day, rows, distinct keys, oldest, newest, hash, two numbers a check, then two arrays a key column,
+        then what the day's rows were computed from, by column."""
         own, params = self.own, self.own.params
         columns = [f"{own.day} AS day", "COUNT(*) AS n", f"{self._distinct()} AS keys", *self._ends(), self._hash()]
         for name, count, values in self._check_counts():
             columns.append(f"{count} AS {name}")
             params |= values
+        columns += [f"{self._same(column)} AS made_{place}" for place, column in enumerate(self.question.made_from)]
         base = f"SELECT {', '.join(columns)} FROM {own.rows()} GROUP BY 1"
         joins, extra = [], []
         wide = len(own.table.key_on_date) > 1
@@ -50,6 +52,7 @@ class QuestionSql:
         picked = ["b.day AS day", "b.n AS n", "w.keys AS keys" if wide else "b.keys AS keys"]
         named = ("oldest", "newest", "digest", *(name for name, _, _ in self._check_counts()))
         picked += [f"b.{column} AS {column}" for column in named]
+        extra += [f"b.made_{place} AS made_{place}" for place in range(len(self.question.made_from))]
         text = f"SELECT {', '.join(picked + extra)} FROM ({base}) AS b {' '.join(joins)}".rstrip()
         return Query(text, params)
 
@@ -89,8 +92,15 @@ class QuestionSql:
         column = self.own.table.hash
         if not column:
             return "NULL AS digest"
-        text = f"COALESCE(CAST({self.own.column(column)} AS STRING), '')"
-        return f"{self.dialect.digest.format(text)} AS digest"
+        found = self.own.column(column)
+        digest = self.dialect.digest.format(f"CAST({found} AS STRING)")
+        return f"CASE WHEN COUNT({found}) = COUNT(*) THEN {digest} END AS digest"
+
+    def _same(self, name: str) -> str:
+        """The one text that all of a day's rows have in a column; nothing where they differ, or one has none."""
+        column = self.own.column(name)
+        low, high = (f"{end}(CAST({column} AS STRING))" for end in ("MIN", "MAX"))
+        return f"CASE WHEN COUNT({column}) = COUNT(*) AND {low} = {high} THEN {low} END"
 
     def _check_counts(self) -> list[tuple[str, str, dict[str, Any]]]:
         """(name, aggregate, parameters) of the two numbers of each check."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from backfill_core.dates import DateSet
 from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import CalendarDays
+from backfill_core.model.processor import Processor
 from backfill_core.model.runs import Python, RunSpec, Source, Sql
 from backfill_core.plan import Plan
 from backfill_core.planning.judge import window_map
@@ -59,11 +60,15 @@ def plan_work(pipeline: Pipeline, plan: Plan, calendars: Mapping[str, CalendarDa
             dates=planned.dates,
             waits=_waits(pipeline, planned.name, planned.dates, calendars),
             most=_most(pipeline, planned.name),
-            lanes=(planned.name, pipeline.processors[planned.name].writes.name),
+            lanes=(planned.name, *_written(pipeline.processors[planned.name])),
         )
         for stage in plan.stages
         for planned in stage.processors
     ]
+
+
+def _written(processor: Processor) -> list[str]:
+    return [processor.writes.name, *(part.table.name for part in processor.also)]
 
 
 def layers_before(pipeline: Pipeline, plan: Plan) -> dict[str, frozenset[str]]:

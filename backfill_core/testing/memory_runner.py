@@ -6,12 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, NoReturn
 
-from backfill_core.coverage import NO_FACTS
+from backfill_core.coverage import NO_FACTS, DateFacts
+from backfill_core.dates import day_number
 from backfill_core.events import Claim, Failure, Outcome
-from backfill_core.model.runs import Python
+from backfill_core.model.runs import Python, rows_by_table
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
+from backfill_core.planning.contents import ContentColumn
 from backfill_core.ports import BatchResult, Call, RunContext
+from backfill_core.queries.asking import facts_together
+from backfill_core.queries.question import TableQuestion
 from backfill_core.testing.memory_warehouse import MemoryWarehouse
 from backfill_core.testing.row_facts import Row, day_in, in_slice
 
@@ -38,25 +42,54 @@ class MemoryRunner:
         self.files = files or {}
 
     def run(self, call: Call) -> BatchResult:
-        table = call.processor.writes
-        assert isinstance(call.spec, Python) and isinstance(table, Table)
+        assert isinstance(call.spec, Python)
+        name, tables = call.processor.name, call.processor.tables
         try:
             self.warehouse.make_declared(call.tables.values())
-            answer = call.spec.function(list(call.batch.dates), self._context(call))
-            rows: list[Row] = list(answer or ())
-            if answer is None or not (rows or self.warehouse.holds(table.name)):
-                facts = self.warehouse.facts(call.question) if self.warehouse.holds(table.name) else NO_FACTS
-                return BatchResult(outcomes=_all(call, Outcome(claim=Claim.DONE)), facts={call.processor.name: facts})
-            shrunk = _shrunk(table, call.batch.dates, self.warehouse.rows(table.name), rows)
-            dates = [day for day in call.batch.dates if day not in shrunk]
-            facts = self.warehouse.replace_verified(table, dates, rows, call.question)
+            answers = rows_by_table(tables, call.spec.function(list(call.batch.dates), self._context(call)))
+            rows = {table: self._filled(call, table, answer) for table, answer in (answers or {}).items()}
+            writes = {table: given for table, given in rows.items() if given or self.warehouse.holds(tables[table].name)}
+            shrunk = self._all_shrunk(call, writes)
+            questions = {name: call.question, **call.also}
+            there = [table for table in tables if table in writes or self.warehouse.holds(tables[table].name)]
+            held = self.warehouse.replace_verified(
+                [(tables[table], given) for table, given in writes.items()],
+                [day for day in call.batch.dates if day not in shrunk],
+                [questions[table] for table in there],
+            )
         except Exception as error:  # a processor may fail in any way; the run goes on, and says how
             why = str(error).strip().split("\n", 1)[0] or type(error).__name__
             return BatchResult(outcomes=_all(call, _failed(why)))
+        facts = facts_together(dict.fromkeys(tables, NO_FACTS) | dict(zip(there, held, strict=True)), name)
         outcomes = _all(call, Outcome(claim=Claim.DONE))
-        for day, (before, after) in shrunk.items():
-            outcomes[Unit(call.processor.name, day)] = _failed(f"shrank, {before} keys -> {after}; nothing was changed")
-        return BatchResult(outcomes=outcomes, facts={call.processor.name: facts})
+        for day, words in shrunk.items():
+            outcomes[Unit(name, day)] = _failed(f"shrank, {words}; nothing was changed")
+        return BatchResult(outcomes=outcomes, facts={name: facts})
+
+    def _all_shrunk(self, call: Call, writes: Mapping[str, Sequence[Row]]) -> dict[date, str]:
+        """Dates on which one of the tables would shrink, with the words for it."""
+        shrunk: dict[date, str] = {}
+        for name, rows in writes.items():
+            table, where = call.processor.tables[name], f" in {name}" if name != call.processor.name else ""
+            found = _shrunk(table, call.batch.dates, self.warehouse.rows(table.name), rows)
+            for day, (before, after) in found.items():
+                shrunk.setdefault(day, f"{before} keys -> {after}{where}")
+        return shrunk
+
+    def _filled(self, call: Call, name: str, answer: Iterable[Row]) -> list[Row]:
+        """The rows; those of the first table say what they were computed from, where they do not say it themselves."""
+        rows, table = [dict(row) for row in answer], call.processor.tables[name]
+        for content in call.contents if name == call.processor.name else ():
+            texts = content.texts({name: self._held(call.tables[name], content) for name in content.upstreams})
+            for row in rows:
+                if row.get(content.column) is None and (day := day_in(table, row)) is not None:
+                    row[content.column] = texts.get(day_number(day))
+        return list(rows)
+
+    def _held(self, table: Table, content: ContentColumn) -> DateFacts:
+        if content.span is None or not self.warehouse.holds(table.name):
+            return NO_FACTS
+        return self.warehouse.facts(TableQuestion(processor="", table=table, span=content.span))
 
     def _context(self, call: Call) -> RunContext:
         known = {name: self.files.get(name, {}) for name in call.sources}

@@ -69,7 +69,7 @@ class MemoryWarehouse:
         """Makes these rows all that a table holds. Raises ValueError for a column or a type it does not have."""
         with self._writing:
             given = list(rows)
-            held = self._shaped(table, given)
+            held = _shaped(self._tables, table, given)
             self._tables = self._tables | {table: replace(held, rows=_fitted(table, held, given))}
 
     def make_declared(self, tables: Iterable[Table]) -> None:
@@ -85,23 +85,32 @@ class MemoryWarehouse:
         Raises ValueError, and changes nothing, for a row of another slice or a column or a type the table does not have.
         """
         with self._writing:
-            self._tables = self._replaced(table, dates, rows)
+            self._tables = self._replaced(self._tables, table, dates, rows)
 
-    def replace_verified(self, table: Table, dates: Iterable[date], rows: Iterable[Row], question: TableQuestion) -> DateFacts:
-        """As ``replace``; returns the facts afterwards. Raises UnreadableTable, and changes nothing, where there are none."""
+    def replace_verified(
+        self, writes: Iterable[tuple[Table, Iterable[Row]]], dates: Iterable[date], questions: Iterable[TableQuestion]
+    ) -> list[DateFacts]:
+        """As ``replace``, of several tables at once; returns the facts afterwards.
+
+        Raises UnreadableTable, and changes nothing, where there are none.
+        """
+        chosen = list(dates)
         with self._writing:
-            tables = self._replaced(table, dates, rows)
-            facts = facts_of(question, tables)
+            tables = self._tables
+            for table, rows in writes:
+                tables = self._replaced(tables, table, chosen, rows)
+            facts = [facts_of(question, tables) for question in questions]
             self._tables = tables
         return facts
 
     def close(self) -> None:
         """Keeps the rows: there is nothing to let go."""
 
-    def _replaced(self, table: Table, dates: Iterable[date], rows: Iterable[Row]) -> dict[str, HeldTable]:
+    @staticmethod
+    def _replaced(tables: dict[str, HeldTable], table: Table, dates: Iterable[date], rows: Iterable[Row]) -> dict[str, HeldTable]:
         """All tables as they are once those rows are written."""
         given, chosen = list(rows), frozenset(dates)
-        held = self._shaped(table.name, given)
+        held = _shaped(tables, table.name, given)
         lacking = [column for column in (table.date, *table.key_on_date) for row in given if column not in row]
         if lacking:
             raise ValueError(f'a row for {table.name} has no "{lacking[0]}"')
@@ -112,14 +121,15 @@ class MemoryWarehouse:
             if not in_slice(table, row):
                 raise ValueError(f"a row of {table.name} on {row[table.date]} does not have {dict(table.only)}")
         kept = [row for row in held.rows if day_in(table, row) not in chosen or not in_slice(table, row)]
-        return self._tables | {table.name: replace(held, rows=(*kept, *fitted))}
+        return tables | {table.name: replace(held, rows=(*kept, *fitted))}
 
-    def _shaped(self, table: str, rows: Sequence[Row]) -> HeldTable:
-        """The table, or an empty one with the columns of these rows where it is not there."""
-        if table in self._tables:
-            return self._tables[table]
-        columns = dict.fromkeys(column for row in rows for column in row)
-        return HeldTable(columns={column: _kind_among([row.get(column) for row in rows]) for column in columns})
+
+def _shaped(tables: Mapping[str, HeldTable], table: str, rows: Sequence[Row]) -> HeldTable:
+    """The table, or an empty one with the columns of these rows where it is not there."""
+    if table in tables:
+        return tables[table]
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return HeldTable(columns={column: _kind_among([row.get(column) for row in rows]) for column in columns})
 
 
 def _fitted(table: str, held: HeldTable, rows: Iterable[Row]) -> tuple[Row, ...]:

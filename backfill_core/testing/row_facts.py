@@ -46,7 +46,8 @@ def facts_of(question: TableQuestion, tables: Mapping[str, HeldTable]) -> DateFa
         distinct={day: _distinct(table, rows) for day, rows in days.items()},
         oldest={day: min(stamps) for day, stamps in written.items() if stamps},
         newest={day: max(stamps) for day, stamps in written.items() if stamps},
-        hashes={day: _digest(rows, table.hash) for day, rows in days.items()} if table.hash else {},
+        hashes=_digests(days, table.hash) if table.hash else {},
+        made_from={column: _said(days, column) for column in question.made_from},
         keys={column: {day: _counts(rows, column) for day, rows in days.items()} for column in question.keys},
         checks=checks,
         shares={pair.name: asked.compare(pair) for pair in question.comparisons},
@@ -223,6 +224,12 @@ def _distinct(table: Table, rows: Sequence[Row]) -> int:
     return len(found - {(None,)})
 
 
+def _said(days: Mapping[int, Sequence[Row]], column: str) -> dict[int, str]:
+    """What all of a day's rows say in a column, of the days on which they say the same."""
+    texts = {day: {None if row[column] is None else _text(row[column]) for row in rows} for day, rows in days.items()}
+    return {day: str(*said) for day, said in texts.items() if len(said) == 1 and None not in said}
+
+
 def _counts(rows: Sequence[Row], column: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     for row in rows:
@@ -255,9 +262,11 @@ def _first(keys: Iterable[Key], limit: int) -> tuple[tuple[str | None, ...], ...
     return tuple(sorted(texts, key=lambda key: [(part is None, part or "") for part in key])[:limit])
 
 
-def _digest(rows: Sequence[Row], column: str) -> str:
-    texts = sorted("" if row[column] is None else _text(row[column]) for row in rows)
-    return hashlib.md5(",".join(texts).encode(), usedforsecurity=False).hexdigest()
+def _digests(days: Mapping[int, Sequence[Row]], column: str) -> dict[int, str]:
+    """One hash a day over those of its rows, of the days on which every row has one."""
+    texts = {day: sorted(_text(row[column]) for row in rows if row[column] is not None) for day, rows in days.items()}
+    whole = {day: ",".join(found) for day, found in texts.items() if len(found) == len(days[day])}
+    return {day: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for day, text in whole.items()}
 
 
 def _text(value: object) -> str:

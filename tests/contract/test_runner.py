@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,10 +20,11 @@ from backfill_core.coverage import NO_FACTS, DateFacts
 from backfill_core.dates import DateSet, day_number
 from backfill_core.events import Claim, Failure, Outcome
 from backfill_core.model.expectations import Rows
-from backfill_core.model.processor import Processor
+from backfill_core.model.processor import Output, Processor
 from backfill_core.model.runs import Python
 from backfill_core.model.table import Files, Table
 from backfill_core.model.units import Batch, Unit
+from backfill_core.planning.contents import ContentColumn
 from backfill_core.ports import BatchResult, Call, Runner
 from backfill_core.queries.question import ColumnCheck, KeyComparison, TableQuestion
 
@@ -66,15 +68,26 @@ class Bench:
         """Runs one batch of a function; ``asked`` is what its question asks beside the rows."""
         return self.runner.run(self.call(work, days, table, **asked))
 
-    def call(self, work: Callable[[Any, Any], Any], days: Sequence[int], table: Table = TABLE, **asked: Any) -> Call:
+    def call(
+        self,
+        work: Callable[[Any, Any], Any],
+        days: Sequence[int],
+        table: Table = TABLE,
+        contents: tuple[ContentColumn, ...] = (),
+        also: tuple[Table, ...] = (),
+        **asked: Any,
+    ) -> Call:
+        outputs = tuple(Output(each, complete_when=Rows()) for each in also)
         spec, dates = Python(work), DateSet.of(*(date(2024, 10, day) for day in days))
         return Call(
             batch=Batch(number=1, processors=("lines",), dates=dates),
-            processor=Processor("lines", layer="raw", calendar="nba", writes=table, run=spec, complete_when=Rows()),
+            processor=Processor("lines", layer="raw", calendar="nba", writes=table, run=spec, complete_when=Rows(), also=outputs),
             spec=spec,
             question=TableQuestion(processor="lines", table=table, span=dates.span, **asked),
             tables={"lines": table, **self.tables},
             sources={"feed": FILES},
+            contents=contents,
+            also={each.short: TableQuestion(processor="lines", table=each, span=dates.span) for each in also},
         )
 
     def there(self, table: str = "box.lines") -> set[tuple[Any, ...]]:
@@ -125,6 +138,79 @@ def test_dates_of_another_type_are_replaced_by_the_day_they_are(bench: Bench, ki
     assert found == {"p0": 1, "p1": 2, "p2": 2, "p3": 2, "p4": 2, "p5": 1}
     shrunk = bench.run(gives(*({**night, "points": 3} for night in nights[2:])), 22, 23, table=table)
     assert shrunk.outcomes == units(d22=failed("shrank, 2 keys -> 1; nothing was changed"), d23=DONE)
+
+
+TOTALS = Table("box.totals", date="day", key=("team",))
+
+
+def total(day: int, team: str) -> Row:
+    return {"day": date(2024, 10, day), "team": team}
+
+
+def test_several_tables_are_replaced_together(bench: Bench) -> None:
+    bench.hold(line(22, "ann", 1), line(24, "ann", 1))
+    bench.store.put("box.totals", {"day": "DATE", "team": "STRING"}, [total(22, "x"), total(22, "y"), total(23, "x")])
+    lines = [line(22, "bob", 2), line(23, "bob", 2)]
+    totals = [total(22, "x"), total(23, "x"), total(23, "y")]
+    result = bench.run(lambda _dates, _ctx: {"totals": totals, "lines": lines}, 22, 23, also=(TOTALS,))
+    assert result.outcomes == units(d22=failed("shrank, 2 keys -> 1 in totals; nothing was changed"), d23=DONE)
+    assert bench.there() == {(22, "ann", 1), (24, "ann", 1), (23, "bob", 2)}
+    assert bench.there("box.totals") == {(22, "x"), (22, "y"), (23, "x"), (23, "y")}
+    assert (facts(result).rows, facts(result).also["totals"].rows) == ({n(22): 1, n(23): 1}, {n(22): 2, n(23): 2})
+
+
+def test_a_table_without_rows_is_made_empty_and_one_that_cannot_be_read_changes_none(bench: Bench) -> None:
+    bench.hold(line(22, "ann", 1))
+    bench.store.put("box.totals", {"day": "DATE", "team": "STRING"}, [total(22, "x")])
+    bare = replace(TOTALS, key=())
+    result = bench.run(lambda _dates, _ctx: {"lines": [line(22, "bob", 1)], "totals": []}, 22, also=(bare,))
+    assert (result.outcomes, bench.there(), bench.there("box.totals")) == (units(d22=DONE), {(22, "bob", 1)}, set())
+    wrong = {"lines": [line(22, "cy", 1)], "totals": [{**total(22, "x"), "unknown": 1}]}
+    (outcome,) = bench.run(lambda _dates, _ctx: wrong, 22, also=(bare,)).outcomes.values()
+    assert outcome.claim is Claim.FAILED
+    assert bench.there() == {(22, "bob", 1)}
+
+
+@pytest.mark.parametrize("answer", [[], {"lines": []}, {"lines": [], "sums": []}])
+def test_an_answer_that_does_not_name_every_table_is_a_failure(bench: Bench, answer: Any) -> None:
+    why = 'it fills 2 tables, so that it must return {"lines": rows, "totals": rows}; [] where there are none'
+    assert bench.run(lambda _dates, _ctx: answer, 22, also=(TOTALS,)).outcomes == units(d22=failed(why))
+
+
+def test_tables_that_are_not_there_are_made_together(bench: Bench) -> None:
+    answer = {"lines": [line(22, "ann", 1, "s")], "totals": [total(22, "x")]}
+    assert bench.run(lambda _dates, _ctx: answer, 22, also=(TOTALS,)).outcomes == units(d22=DONE)
+    assert (bench.there(), bench.there("box.totals")) == ({(22, "ann", 1, "s")}, {(22, "x")})
+
+
+def test_rows_say_what_they_were_computed_from(bench: Bench) -> None:
+    feed = Table("box.feed", date="day", hash="source")
+    bench.tables["feed"] = feed
+    bench.store.put("box.feed", COLUMNS, [line(22, "ann", source="x"), line(22, "bob", source="a"), line(23, "ann", source="y")])
+    same = ContentColumn(column="made", upstreams=("feed",), bounds={day: (day, day) for day in (n(22), n(24))}, plain=True)
+    back = ContentColumn(column="back", upstreams=("feed",), bounds={n(22): (n(22), n(21)), n(24): (n(22), n(23))}, plain=False)
+    told = {**line(24, "bob", 1), "made": "mine"}
+    rows = (line(22, "ann", 1), line(24, "ann", 1), told)
+    bench.store.put("box.lines", {**COLUMNS, "made": "STRING", "back": "STRING"})
+    result = bench.run(gives(*rows), 22, 24, contents=(same, back), made_from=("made", "back"))
+    assert result.outcomes == units(d22=DONE, d24=DONE)
+    both = hashlib.md5(b"a,x").hexdigest()
+    assert facts(result).made_from["made"] == {n(22): both}, "the second date's rows say different things"
+    texts = (f"feed 2024-10-22 {both}", f"feed 2024-10-23 {hashlib.md5(b'y').hexdigest()}")
+    window = sum(int(hashlib.md5(text.encode()).hexdigest()[:12], 16) for text in texts)
+    assert facts(result).made_from["back"] == {n(22): "0", n(24): str(window)}
+    found = {(row["day"].day, row["player"]): row["made"] for row in bench.store.rows("box.lines")}
+    assert found == {(22, "ann"): both, (24, "ann"): "", (24, "bob"): "mine"}
+
+
+def test_a_table_that_is_made_gets_the_columns_that_say_it(bench: Bench) -> None:
+    bench.tables["feed"] = Table("box.feed", date="day", hash="source")
+    made = ContentColumn(column="made", upstreams=("feed",), bounds={n(22): (n(22), n(22))}, plain=True)
+    assert bench.run(gives(line(22, "ann", 1, "s")), 22, contents=(made,)).outcomes == units(d22=DONE)
+    assert [row["made"] for row in bench.store.rows("box.lines")] == [""], "an upstream that is not there holds nothing"
+    bench.store.put("box.feed", COLUMNS, [line(22, "ann", source="x"), line(22, "bob")])
+    assert bench.run(gives(line(22, "ann", 1)), 22, contents=(made,)).outcomes == units(d22=DONE)
+    assert [row["made"] for row in bench.store.rows("box.lines")] == [None], "a row without a hash tells nothing"
 
 
 def test_the_rows_of_the_batchs_dates_are_replaced_and_no_others(bench: Bench) -> None:

@@ -22,6 +22,7 @@ from backfill_core import (
     Need,
     NotNull,
     Offending,
+    Output,
     Positive,
     Processor,
     Python,
@@ -60,6 +61,7 @@ ORDERS = Processor(
     complete_when=(CalendarKeys("id", exactly=2), AtMost(1.1, of="files"), Rows(at_least=3)),
     rules=(UniqueKey(), NotNull("n", share=0.9, among="active"), Positive("n"), Offending("sums", sql="r.sql", reads=("files",))),
     warmup=days(14),
+    also=(Output(Table("shop.lines", date="day", key=("id", "item")), complete_when=Rows(at_least=1), rules=(UniqueKey(),)),),
     run=Python(load, max_dates=7),
 )
 TOTALS = Processor(
@@ -67,7 +69,7 @@ TOTALS = Processor(
     layer="sums",
     calendar="mondays",
     writes=Table("shop.sums", date="at", date_type="TIMESTAMP", zone="Europe/Berlin", hash="h"),
-    needs=(Need("orders", window=last_games(5, per="team", within=30), soft=True),),
+    needs=(Need("orders", window=last_games(5, per="team", within=30), soft=True, hash="of"), any_of("files", "x", hash="made")),
     rules=(Allowed("n", values=(1, "x")), MatchingKeys("orders", columns=("id",), share=0.9, among="id in orders")),
     complete_when=KeysOf("orders", at_least=10, window=SEASON_TO_DATE, share=0.9),
     run={"local": Sql("sums.sql", max_dates=7)},

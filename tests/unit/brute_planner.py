@@ -5,6 +5,7 @@ It follows DESIGN 4 and 5 and shares no code with ``backfill_core.planning``, so
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -120,7 +121,7 @@ class Model:
     # The state of a unit
 
     def _state(self, processor: Processor, day: date) -> str:
-        unit, number, facts = Unit(processor.name, day), _number(day), self.facts[processor.name]
+        unit, number = Unit(processor.name, day), _number(day)
         calendar = self._calendar(processor.name)
         if calendar.horizon and day > calendar.horizon:
             return "unknown"
@@ -128,24 +129,40 @@ class Model:
         if why:
             self.not_expected[unit] = why
             return "not expected"
-        held = facts.rows.get(number, 0)
-        counts = [(e, self._count(e, processor, number)) for e in processor.expectations if not isinstance(e, AtMost)]
-        short = [(have, want) for e, (have, want) in counts if not want or not _reaches(have, want, _share(e))]
-        settles = processor.writes.settles_after if isinstance(processor.writes, Table) else None
-        if (not held or short) and settles and (self.today - day).days < settles.count:
+        tables = {"": processor} | {f" in {short}": part for short, part in processor.parts.items()}
+        # What a further table cannot know yet, nobody expects of it.
+        tables = {where: each for where, each in tables.items() if not self._why_not_expected(each, day)}
+        held = {where: self._facts_of(each).rows.get(number, 0) for where, each in tables.items()}
+        short = {where: self._short(each, number) for where, each in tables.items()}
+        wait = max(settles.count if (settles := _table(each).settles_after) else 0 for each in tables.values())
+        if (not all(held.values()) or any(short.values())) and (self.today - day).days < wait:
             return "pending"
-        if not held:
-            return "missing"
-        if short:
-            have, want = min(short, key=lambda count: (Fraction(count[0], count[1] or 1), -count[1]))
-            self.details[unit] = f"partial {have}/{want}" if want else "partial of an unknown number"
-            return "partial"
-        broken = self._broken(processor, number)
-        if broken:
-            self.details[unit] = f"invalid: {broken[0]}"
-            return "invalid"
+        for where in tables:
+            if not held[where]:
+                self.details[unit] = f"missing{where}"
+                return "missing"
+        for where in tables:
+            if short[where]:
+                have, want = min(short[where], key=lambda count: (Fraction(count[0], count[1] or 1), -count[1]))
+                self.details[unit] = (f"partial {have}/{want}" if want else "partial of an unknown number") + where
+                return "partial"
+        for where, each in tables.items():
+            broken = self._broken(each, number)
+            if broken:
+                self.details[unit] = f"invalid: {broken[0]}{where}"
+                return "invalid"
         self.newer[unit] = self._newer(processor, day)
         return "stale" if self.newer[unit] else "complete"
+
+    def _facts_of(self, processor: Processor) -> DateFacts:
+        """The facts of a processor's first table, or of the further one that it is seen as filling alone."""
+        facts, table = self.facts[processor.name], processor.writes
+        whole = self.pipeline.processors[processor.name]
+        return facts if table == whole.writes else facts.also[_table(processor).short]
+
+    def _short(self, processor: Processor, number: int) -> list[tuple[int, int]]:
+        counts = [(e, self._count(e, processor, number)) for e in processor.expectations if not isinstance(e, AtMost)]
+        return [(have, want) for e, (have, want) in counts if not want or not _reaches(have, want, _share(e))]
 
     def _why_not_expected(self, processor: Processor, day: date) -> str | None:
         calendar = self._calendar(processor.name)
@@ -166,7 +183,8 @@ class Model:
         return None
 
     def _history_is_there(self, processor: Processor, check: KeysOf, day: date) -> bool:
-        needs = [(need.upstreams, need.window, need.required) for need in processor.needs if not need.soft]
+        declared = self.pipeline.processors[processor.name].needs
+        needs = [(need.upstreams, need.window, need.required) for need in declared if not need.soft]
         needs = [need for need in needs if check.processor in need[0]]
         for upstreams, window, share in needs or [((check.processor,), check.window, 0.8)]:
             days = self.looked_at(window, processor.name, upstreams[0], day)
@@ -178,7 +196,7 @@ class Model:
 
     def _count(self, check: Expectation, processor: Processor, number: int) -> tuple[int, int]:
         """(there, wanted) on one day."""
-        facts = self.facts[processor.name]
+        facts = self._facts_of(processor)
         match check:
             case CalendarKeys(column=column, exactly=exactly, at_least=at_least):
                 keys = self._calendar(processor.name).keys.get(number, frozenset())
@@ -197,7 +215,7 @@ class Model:
 
     def _broken(self, processor: Processor, number: int) -> list[str]:
         """Rules that fail, in the order they are declared in."""
-        facts, broken = self.facts[processor.name], []
+        facts, broken = self._facts_of(processor), []
         rows = facts.rows[number]
         for rule in (*processor.rules, *processor.expectations):
             match rule:
@@ -232,9 +250,26 @@ class Model:
             for upstream in edge.upstreams:
                 newest = self.facts[upstream].newest
                 for other in self.looked_at(edge.window, processor.name, edge.upstreams[0], day):
-                    if newest.get(_number(other), oldest) > oldest:
+                    if newest.get(_number(other), oldest) > oldest and not self._unchanged(edge, day):
                         found.add(upstream)
         return found
+
+    def _unchanged(self, edge: Edge, day: date) -> bool:
+        """Whether the unit's rows say that they were computed from what the need's dates hold now."""
+        said = self.facts[edge.downstream].made_from.get(edge.hash or "", {}).get(_number(day))
+        if said is None:
+            return False
+        held = [
+            (name, other, self.facts[name].hashes.get(_number(other)))
+            for other in self.looked_at(edge.window, edge.downstream, edge.upstreams[0], day)
+            for name in edge.upstreams
+        ]
+        if any(text is None and self.facts[name].rows.get(_number(other)) for name, other, text in held):
+            return False
+        if edge.window == SAME_DATE and len(edge.upstreams) == 1:
+            return said == (held[0][2] or "")
+        there = [f"{name} {other} {text}" for name, other, text in held if text is not None]
+        return said == str(sum(int(hashlib.md5(text.encode()).hexdigest()[:12], 16) for text in there))
 
     def _is(self, name: str, day: date, *states: str) -> bool:
         return self.states.get(Unit(name, day)) in states
@@ -279,7 +314,7 @@ class Model:
                 waits = True
             else:
                 roots |= self._roots(edge.upstreams, hopeless)
-        for check in processor.expectations:
+        for check in [check for each in _tables(processor) for check in each.expectations]:
             if isinstance(check, KeysOf) and check.window == SAME_DATE and not self._will_hold_rows(check.processor, day):
                 if self._will_pend(check.processor, day):
                     waits = True
@@ -305,9 +340,14 @@ class Model:
 
     def _keyless(self, processor: Processor, unit: Unit) -> bool:
         """A missing date whose keys come from a window that gives none yet: whether it is expected is open."""
-        to_date = [e for e in processor.expectations if isinstance(e, KeysOf) and e.window != SAME_DATE]
-        wants = [self._count(check, processor, _number(unit.day))[1] for check in to_date]
-        return self.states[unit] == "missing" and 0 in wants
+        number = _number(unit.day)
+        for each in _tables(processor):
+            to_date = [e for e in each.expectations if isinstance(e, KeysOf) and e.window != SAME_DATE]
+            wants = [self._count(check, each, number)[1] for check in to_date]
+            empty = not self._facts_of(each).rows.get(number) and not self._why_not_expected(each, unit.day)
+            if self.states[unit] == "missing" and empty and 0 in wants:
+                return True
+        return False
 
     def _planned_reads(self, processor: Processor, day: date) -> list[str]:
         """Processors of which the unit's expectations and rules read a planned unit, in the order they are named."""
@@ -376,7 +416,8 @@ class Model:
 def reads(processor: Processor) -> list[tuple[str, Window]]:
     """What expectations and rules read of other processors: names and windows, in the order they are named."""
     found: list[tuple[str, Window]] = []
-    for check in (*processor.expectations, *processor.rules):
+    checks = [check for each in _tables(processor) for check in (*each.expectations, *each.rules)]
+    for check in checks:
         match check:
             case KeysOf(processor=name, window=window, at_least=at_least, also_in=also_in):
                 found.append((name, window))
@@ -395,6 +436,16 @@ def reads(processor: Processor) -> list[tuple[str, Window]]:
             case _:
                 pass
     return found
+
+
+def _tables(processor: Processor) -> list[Processor]:
+    """The processor as it fills each of its tables alone, the first one first."""
+    return [processor, *processor.parts.values()]
+
+
+def _table(processor: Processor) -> Table:
+    assert isinstance(processor.writes, Table)
+    return processor.writes
 
 
 def _number(day: date) -> int:

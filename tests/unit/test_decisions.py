@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backfill_core.coverage import DateFacts, Findings, ProcessorCoverage, State
+from backfill_core.coverage import DateFacts, Findings, ProcessorCoverage, State, together
 from backfill_core.dates import DateSet, Span, day_number, day_of
 from backfill_core.model.calendar import CalendarDays, Season
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, CalendarDates, Days, LastGames, Window
@@ -206,3 +206,10 @@ def test_newer_in_window_against_day_by_day(window: Window, count: int, seed: in
         if day in oldest and seen and max(seen) > oldest[day]:
             wanted.add(day)
     assert set(found.numbers()) == wanted
+
+
+def test_a_processor_of_several_tables_was_written_when_any_of_them_was() -> None:
+    first, second = DateFacts(rows={1: 1}, oldest={1: 5}, newest={1: 6}), DateFacts(oldest={1: 4, 2: 7}, newest={1: 5, 2: 9})
+    both = together(first, {"second": second})
+    assert (both.rows, both.oldest, both.newest) == ({1: 1}, {1: 4, 2: 7}, {1: 6, 2: 9})
+    assert (both.also, together(first, {})) == ({"second": second}, first)

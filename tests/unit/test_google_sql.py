@@ -88,7 +88,8 @@ def questions() -> Iterator[TableQuestion]:
     )
     # Every kind of table meets one other, and one kind every other: what is written of the two does not mix.
     for table in (BY_DAY, STAMPED, WRITTEN, replace(BY_DAY, only={"source": "api"}, hash=None)):
-        yield TableQuestion(processor="lines", table=table, span=SPAN, keys=("player", "points"), checks=own_checks)
+        keys, made_from = ("player", "points"), ("team", "player")
+        yield TableQuestion(processor="lines", table=table, span=SPAN, keys=keys, checks=own_checks, made_from=made_from)
         for other in OTHERS if table is STAMPED else OTHERS[:1]:
             yield TableQuestion(processor="lines", table=table, span=SPAN, checks=apart(other))
             for pair in comparisons(other):

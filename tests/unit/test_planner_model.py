@@ -6,17 +6,17 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import Any, NamedTuple
 
 from brute_planner import Model, reads
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from backfill_core.coverage import NO_FACTS, Coverage, DateFacts
+from backfill_core.coverage import NO_FACTS, Coverage, DateFacts, together
 from backfill_core.dates import DateSet, Span, day_number, day_of
-from backfill_core.graph import Declared, Pipeline
+from backfill_core.graph import Declared, Edge, Pipeline, edges_of
 from backfill_core.model.calendar import CalendarDays, EveryDay, Schedule, Season, Weekly, calendar_days
 from backfill_core.model.expectations import (
     Allowed,
@@ -32,13 +32,14 @@ from backfill_core.model.expectations import (
     among_parts,
 )
 from backfill_core.model.needs import Need
-from backfill_core.model.processor import Layer, Processor
-from backfill_core.model.runs import SOURCE, Sql
+from backfill_core.model.processor import Layer, Output, Processor
+from backfill_core.model.runs import SOURCE, Python
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, CalendarDates, Days, LastGames, Window
 from backfill_core.plan import Plan, Request
-from backfill_core.planning.judge import judge_coverage
+from backfill_core.planning.contents import content_column
+from backfill_core.planning.judge import judge_coverage, window_map
 from backfill_core.planning.make_plan import make_plan
 
 BASE = day_number(date(2024, 10, 22))
@@ -80,6 +81,8 @@ class World:
     tables: dict[str, dict[int, tuple[Row, ...]]]
     reach: dict[str, Span]
     request: Request
+    #: What rows say of their content where it is not what they rest on now; None: some row says nothing.
+    said: dict[str, dict[int, str | None]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         lines = [repr(each.value) for each in self.declared if isinstance(each.value, (Layer, Processor))]
@@ -94,6 +97,7 @@ class World:
                 found = " ".join(f"{row.key}{row.n}{'' if row.value else '-'}@{row.written}" for row in rows)
                 lines.append(f"  {day_of(n)} {found}")
         lines += [f"reach {name} {span}" for name, span in self.reach.items()]
+        lines += [f"{name} says {days}" for name, days in self.said.items()]
         return "\n".join([*lines, repr(self.request)])
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
@@ -108,7 +112,11 @@ class World:
         return {name: self.calendars[processor.calendar] for name, processor in self.pipeline.processors.items()}
 
     def facts(self) -> dict[str, DateFacts]:
-        return {name: facts_of(self, processor) for name, processor in self.pipeline.processors.items()}
+        found = {}
+        for name, processor in self.pipeline.processors.items():
+            also = {short: facts_of(self, part, short) for short, part in processor.parts.items()}
+            found[name] = together(facts_of(self, processor, name), also)
+        return found
 
 
 def season_start(calendar: CalendarDays, number: int) -> int:
@@ -147,10 +155,10 @@ def wanted_keys(check: KeysOf, name: str, known: Mapping[str, CalendarDays], tab
     return wanted & keys_on(tables, check.also_in, number) if check.also_in else wanted
 
 
-def facts_of(world: World, processor: Processor) -> DateFacts:
-    """What one question about the processor's table would come to."""
-    name, tables, calendar = processor.name, world.tables, world.calendars[processor.calendar]
-    days = DateSet.of_span(world.reach[name]).numbers()
+def facts_of(world: World, processor: Processor, name: str) -> DateFacts:
+    """What one question about a table of the processor would come to."""
+    tables, calendar = world.tables, world.calendars[processor.calendar]
+    days = DateSet.of_span(world.reach[processor.name]).numbers()
     held = {n: tables[name][n] for n in days if n in tables.get(name, {})}
     shares: dict[str, dict[int, tuple[int, int, int]]] = {}
     for check in processor.expectations:
@@ -158,7 +166,10 @@ def facts_of(world: World, processor: Processor) -> DateFacts:
         if isinstance(check, KeysOf) and {check.processor, check.also_in or check.processor} <= tables.keys():
             found = shares.setdefault(str(check), {})
             for n in days:
-                wanted, own = wanted_keys(check, name, world.calendar_of, tables, n), {row.key for row in held.get(n, ())}
+                wanted, own = (
+                    wanted_keys(check, processor.name, world.calendar_of, tables, n),
+                    {row.key for row in held.get(n, ())},
+                )
                 if check.window != SAME_DATE and day_of(n) not in calendar.expected:
                     wanted = set()
                 if wanted or own:
@@ -174,17 +185,37 @@ def facts_of(world: World, processor: Processor) -> DateFacts:
         if isinstance(rule, MatchingKeys) and rule.processor in tables:
             found = {n: keys_on(tables, rule.processor, n) for n in held}
             checks[str(rule)] = {n: (sum(row.key in found[n] for row in rows), len(rows)) for n, rows in held.items()}
-    updated = isinstance(processor.writes, Table) and processor.writes.updated
+    table = processor.writes
+    assert isinstance(table, Table)
     counted = {n: {key: sum(row.key == key for row in rows) for key in sorted({r.key for r in rows})} for n, rows in held.items()}
     return DateFacts(
         rows={n: len(rows) for n, rows in held.items()},
         distinct={n: len({(row.key, row.n) for row in rows}) for n, rows in held.items()},
-        oldest={n: min(row.written for row in rows) for n, rows in held.items()} if updated else {},
-        newest={n: max(row.written for row in rows) for n, rows in held.items()} if updated else {},
+        oldest={n: min(row.written for row in rows) for n, rows in held.items()} if table.updated else {},
+        newest={n: max(row.written for row in rows) for n, rows in held.items()} if table.updated else {},
+        hashes=hashes_of(held) if table.hash else {},
+        made_from={edge.hash: said_of(world, edge, list(held)) for edge in edges_of(processor) if edge.hash and processor.needs},
         keys={"game": counted},
         checks=checks,
         shares=shares,
     )
+
+
+def hashes_of(days: Mapping[int, tuple[Row, ...]]) -> dict[int, str]:
+    """A row without a value has no hash, and so its date has none."""
+    told = {n: rows for n, rows in days.items() if all(row.value is not None for row in rows)}
+    return {n: " ".join(sorted(f"{row.key}{row.n}{row.value}" for row in rows)) for n, rows in told.items()}
+
+
+def said_of(world: World, edge: Edge, days: list[int]) -> dict[int, str]:
+    """What a table's rows say they were computed from: mostly, what their need holds now."""
+    held = {name: world.tables.get(name, {}) for name in edge.upstreams}
+    facts = {
+        name: DateFacts(rows={n: len(rows) for n, rows in each.items()}, hashes=hashes_of(each)) for name, each in held.items()
+    }
+    now = content_column(edge.hash or "", edge, window_map(world.pipeline, edge, world.calendars), days).texts(facts)
+    texts = now | {n: text for n, text in world.said.get(edge.downstream, {}).items() if n in days}
+    return {n: text for n, text in texts.items() if text is not None}
 
 
 def perfect_rows(
@@ -269,6 +300,15 @@ def history(draw: st.DrawFn, wanted: tuple[Expectation, ...]) -> tuple[Need, ...
 
 
 @st.composite
+def told(draw: st.DrawFn, wanted: tuple[Need, ...], telling: set[str], updated: str | None) -> tuple[Need, ...]:
+    """The needs, some of which say what rows were computed from, where all of their upstreams tell it."""
+    return tuple(
+        replace(need, hash=f"from{place}") if updated and telling.issuperset(need.upstreams) and draw(st.integers(0, 2)) else need
+        for place, need in enumerate(wanted)
+    )
+
+
+@st.composite
 def expectations(draw: st.DrawFn, calendar: str, upstreams: list[str]) -> tuple[Expectation, ...]:
     kinds = ["rows"] + ["keys"] * 2 * (calendar == "schedule") + ["of", "of", "history"] * bool(upstreams)
     share = draw(st.sampled_from([1.0, 0.9, 0.5]))
@@ -311,6 +351,15 @@ def rules(draw: st.DrawFn, upstreams: list[str]) -> tuple[Rule, ...]:
 
 
 @st.composite
+def further(draw: st.DrawFn, name: str, calendar: str, upstreams: list[str]) -> Output:
+    """A second table of a processor."""
+    settles = draw(st.one_of(st.none(), st.none(), st.integers(1, 6).map(Days)))
+    updated = draw(st.sampled_from([None, "written"]))
+    table = Table(f"set.{name}2", date="day", key=("day", "game", "n"), updated=updated, settles_after=settles)
+    return Output(table, complete_when=draw(expectations(calendar, upstreams)), rules=draw(rules(upstreams)))
+
+
+@st.composite
 def projects(draw: st.DrawFn) -> tuple[Declared, ...]:
     """Layers in a partial order whose names do not follow it, and processors that read those before them."""
     labels = draw(st.permutations(["ada", "bob", "cyd"]))[: draw(st.integers(1, 3))]
@@ -321,12 +370,17 @@ def projects(draw: st.DrawFn) -> tuple[Declared, ...]:
         layers.append(Layer(label, after=tuple(sorted(after))))
         allowed[label] = {label}.union(*(allowed[before] for before in after))
     processors: list[Processor] = []
+    telling: set[str] = set()
     names = draw(st.permutations(["p", "q", "r", "s", "t", "u", "v"]))[: draw(st.integers(2, 7))]
     for name in names:
         layer = draw(st.sampled_from(labels))
         calendar = draw(st.sampled_from(["every", "schedule", "schedule", "weekly"]))
         upstreams = [other.name for other in processors if other.layer in allowed[layer]]
         source = draw(st.integers(0, 4 if upstreams else 2)) == 0
+        updated, hashed = ("written" if draw(st.integers(0, 3)) else None), draw(st.booleans())
+        also = () if draw(st.integers(0, 3)) else (draw(further(name, calendar, [] if source else upstreams)),)
+        if updated and hashed and not also:
+            telling.add(name)
         wanted = draw(expectations(calendar, [] if source else upstreams))
         processors.append(
             Processor(
@@ -337,11 +391,13 @@ def projects(draw: st.DrawFn) -> tuple[Declared, ...]:
                     f"set.{name}",
                     date="day",
                     key=("day", "game", "n"),
-                    updated="written" if draw(st.integers(0, 3)) else None,
+                    updated=updated,
+                    hash="content" if hashed else None,
                     settles_after=draw(st.one_of(st.none(), st.none(), st.integers(1, 6).map(Days))),
                 ),
-                run=SOURCE if source else Sql("x.sql"),
-                needs=() if source else draw(needs(name, upstreams)) + draw(history(wanted)),
+                run=SOURCE if source else Python(print),
+                also=also,
+                needs=() if source else draw(told(draw(needs(name, upstreams)) + draw(history(wanted)), telling, updated)),
                 complete_when=wanted,
                 rules=draw(rules([] if source else upstreams)),
                 warmup=draw(st.one_of(st.none(), st.none(), st.integers(1, 4).map(Days))),
@@ -387,8 +443,9 @@ def filled(draw: st.DrawFn, pipeline: Pipeline, known: Mapping[str, CalendarDays
     """Tables, each filled from those before it, with holes and flaws on a few of its dates."""
     tables: dict[str, dict[int, tuple[Row, ...]]] = {}
     calendar_of = {name: known[processor.calendar] for name, processor in pipeline.processors.items()}
-    for name, processor in pipeline.processors.items():
-        moods = ["full", "full", "nothing", "absent"] if pipeline.runs(name) else ["full"] * 8 + ["nothing", "absent"]
+    filling = [(name, each) for p in pipeline.processors.values() for name, each in ((p.name, p), *p.parts.items())]
+    for name, processor in filling:
+        moods = ["full", "full", "nothing", "absent"] if pipeline.runs(processor.name) else ["full"] * 8 + ["nothing", "absent"]
         mood = draw(st.sampled_from(moods))
         if mood == "absent":
             continue
@@ -428,12 +485,14 @@ def worlds(draw: st.DrawFn) -> World:
         dates=None if dates is None else DateSet.from_numbers([BASE + n for n in sorted(dates)]),
     )
     back = draw(st.sampled_from([LENGTH, LENGTH, 0, 3]))
+    odd = st.dictionaries(st.integers(BASE, BASE + LENGTH - 1), st.sampled_from(["", "0", "x", None]), max_size=5)
     return World(
         declared=declared,
         calendars=known,
         tables=draw(filled(pipeline, known)),
         reach={name: Span(day_of(BASE + max(0, first - back)), request.span.last) for name in names},
         request=request,
+        said={name: draw(odd) for name in names},
     )
 
 
@@ -512,26 +571,34 @@ def in_order(world: World, plan: Plan) -> None:
 def executed(world: World, plan: Plan) -> World:
     """The world after every planned unit did all it should, stage by stage, oldest dates first."""
     tables = {name: dict(days) for name, days in world.tables.items()}
+    said = {name: dict(days) for name, days in world.said.items()}
     clock = 10_000
     for stage in plan.stages:
         for planned in stage.processors:
             processor = world.pipeline.processors[planned.name]
-            table = tables.setdefault(planned.name, {})
             for number in planned.dates.numbers():
                 clock += 1
-                rows = perfect_rows(processor, world.calendar_of, tables, number, clock)
-                table.pop(number, None)
-                if rows:
-                    table[number] = rows
-    return replace(world, tables=tables)
+                said[planned.name].pop(number, None)
+                for name, each in ((planned.name, processor), *processor.parts.items()):
+                    table = tables.setdefault(name, {})
+                    rows = perfect_rows(each, world.calendar_of, tables, number, clock)
+                    table.pop(number, None)
+                    if rows:
+                        table[number] = rows
+    return replace(world, tables=tables, said=said)
 
 
 def in_vain(world: World, unit: Unit) -> bool:
     """Whether no work can complete a unit: nothing is wanted of it, or what is wanted another processor's rows forbid."""
-    processor, number = world.pipeline.processors[unit.processor], day_number(unit.day)
+    processor = world.pipeline.processors[unit.processor]
+    return any(vain_in(world, each, name, unit) for name, each in ((unit.processor, processor), *processor.parts.items()))
+
+
+def vain_in(world: World, processor: Processor, name: str, unit: Unit) -> bool:
+    number = day_number(unit.day)
     for rule in processor.rules:
         if isinstance(rule, MatchingKeys):
-            rows = world.tables[unit.processor].get(number, ())
+            rows = world.tables[name].get(number, ())
             matched = [row for row in rows if row.key in keys_on(world.tables, rule.processor, number)]
             if len(matched) < rule.share * len(rows):
                 return True
@@ -539,7 +606,7 @@ def in_vain(world: World, unit: Unit) -> bool:
         if isinstance(check, KeysOf) and not wanted_keys(check, unit.processor, world.calendar_of, world.tables, number):
             return True
         if isinstance(check, AtMost):
-            count = len(world.tables[unit.processor].get(number, ()))
+            count = len(world.tables[name].get(number, ()))
             others = world.tables.get(check.of, {}) if unit.day in world.reach[check.of] else {}
             if count > check.times * len(others.get(number, ())):
                 return True
@@ -575,6 +642,23 @@ def shuffled(value: Any, order: random.Random) -> Any:
         order.shuffle(items)
         return dict(items)
     return value
+
+
+@examples(60, 2000)
+@given(world=worlds())
+def test_saying_what_rows_were_computed_from_only_ever_takes_staleness_away(world: World) -> None:
+    silent = replace(
+        world,
+        declared=tuple(
+            replace(each, value=replace(each.value, needs=tuple(replace(need, hash=None) for need in each.value.needs)))
+            if isinstance(each.value, Processor)
+            else each
+            for each in world.declared
+        ),
+    )
+    says, says_not = (states_of(covered(each, each.facts())) for each in (world, silent))
+    assert {unit for unit, state in says.items() if state != says_not[unit]} <= {u for u, s in says_not.items() if s == "stale"}
+    event(f"stale: {'stale' in says_not.values()}, some acquitted: {says != says_not}")
 
 
 @examples(80, 1000)

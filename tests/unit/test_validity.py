@@ -14,13 +14,13 @@ from backfill_core.graph import Declared, Pipeline
 from backfill_core.model.calendar import CalendarDays, EveryDay, Monthly, Schedule, Season, Weekly, calendar_days
 from backfill_core.model.expectations import Allowed, CalendarKeys, KeysOf, MatchingKeys, NotNull, Positive, Rows, UniqueKey
 from backfill_core.model.needs import Need
-from backfill_core.model.processor import Gate, Layer, Processor
-from backfill_core.model.runs import SOURCE
+from backfill_core.model.processor import Gate, Layer, Output, Processor
+from backfill_core.model.runs import SOURCE, Sql
 from backfill_core.model.table import Files, Table
 from backfill_core.model.windows import SEASON_TO_DATE, Window, calendar_dates, days, last_games
 from backfill_core.observe import missing_tables
 from backfill_core.planning.fits import window_problems
-from backfill_core.queries.asking import question_about
+from backfill_core.queries.asking import question_about, questions_about
 from backfill_core.testing import MemoryWarehouse
 
 GAMES = Schedule("games", files="*.csv", date="d", key="k", season="s", type="t", expected=("002",))
@@ -33,11 +33,14 @@ LINES = Processor(
     complete_when=Rows(),
     run=SOURCE,
 )
+TOLD = Table("box.sums", date="day", key=("team",), updated="at", hash="content")
 SUMS = replace(LINES, name="sums", writes=Table("box.sums", date="day", key=("team", "player")))
+EXTRA = Output(Table("box.extra", date="day", key=("team",)), complete_when=Rows())
+OTHER = replace(LINES, name="told", writes=replace(TOLD, name="box.told"))
 
 
 def built(*values: Any) -> Pipeline:
-    found = (Layer("raw"), GAMES, EveryDay("daily"), FEED, LINES, *values)
+    found = (Layer("raw"), GAMES, EveryDay("daily"), FEED, LINES, OTHER, *values)
     return Pipeline.build([Declared(value, "plugins/box.py", 7) for value in found], runtime="local")
 
 
@@ -73,6 +76,33 @@ def problems(*values: Any) -> list[str]:
         ({"writes": Files("x.csv"), "rules": (UniqueKey(),)}, 'writes files, of which "unique key" cannot be asked'),
         ({"writes": Table("box.sums", date="d", date_type="STRING", format="%d.%m.%Y")}, "which do not sort"),
         ({"writes": Table("box.sums", date="d", date_type="TIMESTAMP", zone="Mars/Olympus")}, "which is not known"),
+        ({"writes": TOLD, "needs": (Need("lines", hash="made"),)}, 'hash="made", but lines does not tell when its rows were'),
+        ({"writes": TOLD, "needs": (Need("feed", hash="made"),)}, 'hash="made", but feed does not tell when its rows were'),
+        ({"writes": TOLD, "needs": (Need("sums", window=days(2), hash="team"),)}, 'hash="team", a column that is taken'),
+        ({"needs": (Need("told", hash="made"),)}, "but does not tell when its rows were written"),
+        (
+            {"writes": TOLD, "needs": (Need("told", hash="made"), Need("told", window=days(2), hash="made"))},
+            'hash="made", a column that is taken',
+        ),
+        ({"also": (EXTRA,), "run": Sql("x.sql")}, "fills several tables, and an Sql file fills one"),
+        ({"also": (EXTRA,), "run": {"gcp": Sql("x.sql"), "local": SOURCE}}, "fills several tables, and an Sql file fills one"),
+        ({"also": (replace(EXTRA, rules=(NotNull("n", share=2),)),)}, 'processor "sums", table extra, has a share of 2.'),
+        (
+            {"also": (replace(EXTRA, complete_when=CalendarKeys("k")),), "calendar": "daily"},
+            "table extra, expects keys of calendar",
+        ),
+        ({"also": (replace(EXTRA, complete_when=KeysOf("nobody")),)}, '"nobody", which nothing declares'),
+        ({"also": (EXTRA, EXTRA)}, 'processor "sums" fills box.extra twice. Take one away'),
+        (
+            {"also": (replace(EXTRA, table=replace(EXTRA.table, name="box.more")), EXTRA), "writes": EXTRA.table},
+            'processor "sums" fills box.extra twice. Take one away',
+        ),
+        (
+            {"also": (EXTRA, replace(EXTRA, table=replace(EXTRA.table, name="x.extra")))},
+            '"extra" means a table of "sums" already',
+        ),
+        ({"also": (replace(EXTRA, table=replace(EXTRA.table, name="x.lines")),)}, 'but "lines" means a table of "lines" already'),
+        ({"writes": Files("x.csv"), "also": (EXTRA,)}, "leaves files, and fills tables also"),
     ],
 )
 def test_a_processor(changed: dict[str, Any], told: str) -> None:
@@ -177,3 +207,24 @@ def test_a_monthly_calendar_takes_the_last_day_of_a_shorter_month() -> None:
     assert [str(day) for day in ends.expected] == ["2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30", "2024-05-31"]
     firsts = calendar_days(Monthly("firsts", since=date(2024, 3, 2)), spring)
     assert [str(day) for day in firsts.expected] == ["2024-04-01", "2024-05-01"]
+
+
+def test_a_need_of_several_tables_tells_no_one_hash() -> None:
+    two = replace(OTHER, name="two", writes=replace(TOLD, name="box.two"), also=(EXTRA,))
+    (problem,) = problems(two, replace(SUMS, writes=TOLD, needs=(Need("two", hash="made"),)))
+    assert problem == 'processor "sums" has a need with hash="made", but two fills several tables: no one hash tells them'
+
+
+def test_a_further_tables_columns_are_looked_for_too() -> None:
+    pipeline, warehouse = built(replace(SUMS, also=(replace(EXTRA, rules=(NotNull("points"),)),))), MemoryWarehouse()
+    warehouse.declare("box.extra", {"day": "DATE", "team": "STRING"})
+    asked = questions_about(pipeline, pipeline.processors["sums"], known(TWO[0]), SPAN)
+    assert list(asked) == ["sums", "extra"]
+    with pytest.raises(UnreadableTable, match=r'box\.extra .*: it has no column "points", which processor "sums" names'):
+        missing_tables(pipeline, warehouse, asked.values())
+
+
+def test_a_table_that_one_processor_fills_first_and_another_also_needs_a_slice_for_each() -> None:
+    two = replace(LINES, name="two", writes=Table("box.two", date="day"), also=(replace(EXTRA, table=SUMS.writes),))
+    told = problems(SUMS, two)
+    assert "sums and two both write box.sums. Give each table its own only={column: value}" in told
