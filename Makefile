@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo sample test check bench lock clean
+.PHONY: demo sample test soak check bench lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/nba_season/demo.py
@@ -13,6 +13,9 @@ sample: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist=loadfile -p no:benchmark --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+soak: $(VENV)/.dev
+	BACKFILL_KILLS=1000 $(BIN)/python -m pytest -p no:benchmark tests/acceptance/test_durability.py -k killed_at_any_moment
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

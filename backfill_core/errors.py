@@ -158,12 +158,20 @@ class JournalError(BackfillError):
     """the journal {path} cannot be used: {problem}. It holds history alone: move it away, and no state is lost"""
 
 
+class JournalUnwritten(JournalError):
+    """the journal {path} cannot be written: {problem}. Is the disk full, or the file read-only? {otherwise}. What tables hold stays as it is, and is looked at when the run is resumed"""
+
+
 class LeaseLost(BackfillError):
     """run {run} no longer holds its lease: {holder} took it. Nothing more was started."""
 
 
 class UnsetVariable(BackfillError):
     """{where}: processor "{processor}" names the environment variable {variable}, which is {state}. Set it; nothing was run"""
+
+
+class NotUnderWay(BackfillError):
+    """run {run} is not under way, so that nobody would hear it. Look: backfill status {run}"""
 
 
 class BadSql(BackfillError):

@@ -58,6 +58,31 @@ class Word(StrEnum):
     EXHAUSTED = "exhausted"
 
 
+class Control(StrEnum):
+    """What may be asked of a run from outside."""
+
+    #: Nothing new leaves; what is in flight comes home.
+    PAUSE = "pause"
+    CONTINUE = "continue"
+    #: As the first Ctrl-C.
+    CANCEL = "cancel"
+    THROTTLE = "throttle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """What somebody asks of a run while it is under way."""
+
+    at: datetime
+    control: Control
+    #: Who asks, as ``user@host``.
+    by: str
+    #: With THROTTLE: calls in flight at most; None: as it was.
+    concurrency: int | None = None
+    #: With THROTTLE: calls in flight at most, by service, processor or table.
+    caps: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
     at: datetime
@@ -73,6 +98,12 @@ class RunStarted:
     before: Mapping[str, object] = field(default_factory=dict)
     #: Guards that somebody set aside, with the reason.
     overrides: Mapping[str, str] = field(default_factory=dict)
+    #: Who started it; empty where the machine does not say.
+    user: str = ""
+    #: The project's git commit, ``-dirty`` behind it where files differ from it; empty where there is none.
+    commit: str = ""
+    #: Calls in flight at most; 0: not recorded.
+    concurrency: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +239,20 @@ class DrainAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Instructed:
+    """The run took in an instruction, the journal's ``number``th, and does as it says unless it is refused."""
+
+    at: datetime
+    number: int
+    control: Control
+    by: str
+    concurrency: int | None = None
+    caps: Mapping[str, int] = field(default_factory=dict)
+    #: Why it cannot be done; empty: it was.
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     at: datetime
 
@@ -236,6 +281,9 @@ Event = (
     | GateJudged
     | DrainAsked
     | RunStopped
+    | GateJudged
+    | DrainAsked
+    | Instructed
     | Heartbeat
     | RunEnded
 )

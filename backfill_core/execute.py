@@ -18,13 +18,16 @@ from typing import assert_never
 from backfill_core.calls import make_call, occasion_of
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet
-from backfill_core.errors import BackfillError, ExitCode
+from backfill_core.errors import BackfillError, ExitCode, did_you_mean
 from backfill_core.events import (
     BatchStarted,
     Claim,
+    Control,
     DrainAsked,
     Failure,
     Heartbeat,
+    Instructed,
+    Instruction,
     Outcome,
     RunEnded,
     RunStarted,
@@ -52,6 +55,10 @@ from backfill_core.verify import Verifier
 MOST_CALLS = 256
 #: Seconds between two signs of life.
 HEARTBEAT = 5.0
+#: Seconds between two looks for what others ask of the run.
+LISTEN = 0.5
+#: Threads for calls at most: what a run may be throttled up to.
+MOST_CALLS = 256
 
 #: A call that came home, by its number; none: somebody only wakes the loop.
 _Home = tuple[int, Future[BatchResult]]
@@ -144,6 +151,8 @@ class Execution:
         self.left: dict[int, datetime] = {}
         #: Calls that were taken for lost, and whose threads may still be at work.
         self.abandoned = 0
+        #: When it was last looked for instructions, and the last one's number.
+        self.listened, self.instruction = float("-inf"), 0
 
     def run(self, started: RunStarted, resource: str) -> RunState:
         """Carries the plan out under a lease on ``resource`` and returns how it ended.
@@ -183,6 +192,7 @@ class Execution:
         beat = monotonic()
         self.turns.begin()
         while not self.drain.at_once:
+            self._obey()
             if self.drain.asked and not self.record.state.draining:
                 self._say_draining()
             self.coming.verify_claims(stopping=self._stopping)
@@ -211,6 +221,42 @@ class Execution:
         """Whether anything is still to come: claims to look at, or units that wait and may start."""
         return self.scheduler.claims or (not self.drain.asked and self.scheduler.unstarted)
 
+    def _obey(self) -> None:
+        """Takes in what others asked of this run since it last looked."""
+        if monotonic() - self.listened < LISTEN:
+            return
+        for number, asked in self.world.journal.instructions(self.record.state.name, after=self.instruction):
+            self.instruction = number
+            refused = self._why_not(asked)
+            if not refused and asked.control is Control.THROTTLE:
+                self.scheduler.throttle(concurrency=asked.concurrency, caps=asked.caps)
+            if not refused and asked.control is Control.PAUSE:
+                self.scheduler.pause(f"asked by {asked.by}")
+            if not refused and asked.control is Control.CONTINUE:
+                self.scheduler.go_on()
+            if not refused and asked.control is Control.CANCEL and not self.drain.asked:
+                self.drain.ask()
+            self.record.say(
+                Instructed(
+                    at=self.world.clock.now(),
+                    number=number,
+                    control=asked.control,
+                    by=asked.by,
+                    concurrency=asked.concurrency,
+                    caps=asked.caps,
+                    refused=refused,
+                )
+            )
+        self.listened = monotonic()
+
+    def _why_not(self, asked: Instruction) -> str:
+        """Why an instruction cannot be followed, or nothing."""
+        unknown = sorted(asked.caps.keys() - self.scheduler.lanes)
+        if unknown:
+            known = sorted(self.scheduler.lanes)
+            return f'nothing here is called "{unknown[0]}".{did_you_mean(unknown[0], known)} There are: {", ".join(known)}'
+        return ""
+
     def _say_draining(self) -> None:
         in_flight = sum(calling.units for calling in self.scheduler.in_flight.values())
         self.record.say(DrainAsked(at=self.world.clock.now(), in_flight=in_flight, slowest=self.coming.slowest))
@@ -234,7 +280,7 @@ class Execution:
 
     def _launch(self, pool: ThreadPoolExecutor) -> None:
         """Sends calls into free places. The journal has them on disk before they leave."""
-        leaving = [] if self.drain.asked else self.scheduler.next_calls(monotonic())
+        leaving = [] if self.drain.asked or self.record.state.paused else self.scheduler.next_calls(monotonic())
         for calling in leaving:
             now, batch = self.world.clock.now(), calling.batch
             self.left[batch.number] = now

@@ -55,9 +55,12 @@ class Request:
     #: At most so many dates, the first in ``order``.
     limit: int | None = None
     order: Order = Order.OLDEST
+    #: Just these dates of each of these processors; none: whatever the rest of the request chooses.
+    only: tuple[tuple[str, DateSet], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        only = {"only": {name: dates.to_json() for name, dates in self.only}} if self.only else {}
+        return only | {
             "target": self.target,
             "span": [str(self.span.first), str(self.span.last)],
             "today": str(self.today),
@@ -88,6 +91,7 @@ class Request:
             include_warmup=data["include_warmup"],
             limit=data["limit"],
             order=Order(data["order"]),
+            only=tuple((name, DateSet.from_json(dates)) for name, dates in data.get("only", {}).items()),
         )
 
 
@@ -301,10 +305,17 @@ class Plan:
 
         An estimate beside it, as a plan printed as JSON has one, is no part of it.
         """
-        data = {name: value for name, value in data.items() if name != "estimate"}
+        plan = cls.recorded(data)
+        if json.loads(json.dumps(plan.to_json())) != {name: value for name, value in data.items() if name != "estimate"}:
+            raise ValueError("what it says does not hold together, so it was changed by hand")
+        return plan
+
+    @classmethod
+    def recorded(cls, data: Mapping[str, Any]) -> Plan:
+        """Reads a plan that a journal kept, perhaps by an older version: what that did not say yet is as nobody asked."""
         if data["schema"] != SCHEMA:
             raise ValueError(f"its schema is {data['schema']!r}, this version reads {SCHEMA}")
-        plan = cls(
+        return cls(
             request=Request.from_json(data["request"]),
             graph=data["graph"],
             stages=tuple(
@@ -322,6 +333,3 @@ class Plan:
             closures=tuple(Closure.from_json(closure) for closure in data["closures"]),
             forecast=tuple(Forecast(**forecast) for forecast in data["forecast"]),
         )
-        if json.loads(json.dumps(plan.to_json())) != {name: value for name, value in data.items() if name != "estimate"}:
-            raise ValueError("what it says does not hold together, so it was changed by hand")
-        return plan

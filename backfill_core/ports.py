@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a command that only plans needs no events, and loading them would show in its time
     from backfill_core.coverage import DateFacts, KeysFound
-    from backfill_core.events import Event, Outcome, RunStarted
+    from backfill_core.events import Event, Instruction, Outcome, RunStarted
     from backfill_core.model.calendar import Schedule, ScheduleEntry, Season
     from backfill_core.model.processor import Processor
     from backfill_core.model.runs import RunSpec
@@ -161,6 +161,18 @@ class Journal(Protocol):
 
     def lease(self, resource: str) -> Lease | None:
         """Who holds a resource now; a lease that has lapsed is none."""
+
+    def held_by(self, run: str) -> Lease | None:
+        """The lease that a run holds now; one that has lapsed is none."""
+
+    def renew(self, run: str) -> None:
+        """Gives a sign of life. Raises LeaseLost when another run took the lease."""
+
+    def instruct(self, run: str, instruction: Instruction) -> int:
+        """Leaves an instruction for a run, and returns its number. Raises NotUnderWay."""
+
+    def instructions(self, run: str, *, after: int = 0) -> list[tuple[int, Instruction]]:
+        """What was asked of a run, with numbers, those after a number."""
 
     def close(self) -> None: ...
 

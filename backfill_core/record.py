@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backfill_core.errors import JournalError
 from backfill_core.events import Event, RunEnded, RunStarted
 from backfill_core.ports import Journal, Listener
 from backfill_core.run_state import RunState
@@ -17,6 +18,7 @@ class Record:
         self.listeners = listeners
         self.state = RunState("")
         self._unsaid: list[Event] = []
+        self._broken = False
 
     def begin(self, started: RunStarted, resource: str) -> None:
         """Raises WarehouseHeld when another run holds the resource."""
@@ -33,11 +35,20 @@ class Record:
         """Puts what happened since the last time on disk, as one commit, and tells the listeners."""
         events, self._unsaid = self._unsaid, []
         if events:
-            self.journal.append(self.state.name, events)
+            try:
+                self.journal.append(self.state.name, events)
+            except JournalError:
+                self._broken = True
+                raise
             self._tell(events)
 
     def end(self, ended: RunEnded) -> None:
-        self.journal.end(self.state.name, ended)
+        """Records the end; where the journal failed before, as far as it can: the first failure is the one to tell."""
+        try:
+            self.journal.end(self.state.name, ended)
+        except JournalError:
+            if not self._broken:
+                raise
         self.state.apply(ended)
         self._tell([ended])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,12 +15,14 @@ from backfill_core.events import (
     BatchStarted,
     BreakerMoved,
     ChangedUnderneath,
+    Control,
     DrainAsked,
     Event,
     GateJudged,
     Heartbeat,
     IdentityBack,
     IdentityLost,
+    Instructed,
     RunEnded,
     RunStarted,
     RunStopped,
@@ -47,6 +50,16 @@ class Ending:
 
 
 @dataclass(slots=True)
+class Pace:
+    """How fast verified units came, of one processor."""
+
+    #: When its first call left, and when its latest unit was verified.
+    first: datetime
+    latest: datetime | None = None
+    done: int = 0
+
+
+@dataclass(slots=True)
 class RunState:
     """Where a run stands. `apply` is the only thing that changes it; the same events give the same state."""
 
@@ -61,6 +74,13 @@ class RunState:
     worked: dict[str, tuple[float, int]] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     unverified: int = 0
+    #: Units whose calls said done and whose tables held nothing, by processor.
+    wrote_nothing: dict[str, DateSet] = field(default_factory=dict)
+    #: Attempts after the first: (processor, attempt) with the dates.
+    repeated: dict[tuple[str, int], DateSet] = field(default_factory=dict)
+    paces: dict[str, Pace] = field(default_factory=dict)
+    #: The latest verified units: when, and how many.
+    lately: deque[tuple[datetime, int]] = field(default_factory=lambda: deque(maxlen=64))
     draining: bool = False
     #: Failed calls whose units were not given up, and when the latest of them are tried again.
     deferred: int = 0
@@ -70,6 +90,16 @@ class RunState:
     identity_lost: IdentityLost | None = None
     stopped: RunStopped | None = None
     underneath: list[ChangedUnderneath] = field(default_factory=list)
+    #: Who asked for the pause that holds now.
+    paused: Instructed | None = None
+    #: Seconds spent in pauses that are over.
+    paused_for: float = 0.0
+    cancelled: Instructed | None = None
+    #: The latest limits that hold, where they are not those it started with.
+    concurrency: int | None = None
+    caps: dict[str, int] = field(default_factory=dict)
+    #: What was asked of it and refused, or done, latest last.
+    instructed: list[Instructed] = field(default_factory=list)
     ended: RunEnded | None = None
     last_at: datetime | None = None
     #: When the first and the latest unit were verified as done.
@@ -89,9 +119,14 @@ class RunState:
         match event:
             case RunStarted():
                 self.started = event
-                self.plan = Plan.from_json(event.plan)
+                self.plan = Plan.recorded(event.plan)
             case BatchStarted():
                 self.in_flight[event.batch] = event
+                for name in event.processors:
+                    self.paces.setdefault(name, Pace(first=event.at))
+                    if event.attempt > 1:
+                        again = (name, event.attempt)
+                        self.repeated[again] = self.repeated.get(again, DateSet()) | event.dates
             case BatchEnded():
                 call = self.in_flight.pop(event.batch, None)
                 if call:
@@ -100,6 +135,7 @@ class RunState:
                 self._end(event)
             case UnitsUnverified():
                 self.unverified += len(event.dates)
+                self._note_empty(event.processor, event.why, event.dates)
             case UnitsDeferred():
                 self.deferred += 1
             case BreakerMoved():
@@ -118,6 +154,8 @@ class RunState:
                 self.verdicts.append(Verdict.from_json(event.verdict))
             case DrainAsked():
                 self.draining = True
+            case Instructed():
+                self._instruct(event)
             case RunEnded():
                 self.ended = event
                 self.in_flight = {}
@@ -126,15 +164,42 @@ class RunState:
             case _:
                 assert_never(event)
 
+    def _instruct(self, event: Instructed) -> None:
+        self.instructed.append(event)
+        if event.refused:
+            return
+        match event.control:
+            case Control.PAUSE:
+                self.paused = self.paused or event
+            case Control.CONTINUE:
+                if self.paused:
+                    self.paused_for += (event.at - self.paused.at).total_seconds()
+                self.paused = None
+            case Control.CANCEL:
+                self.cancelled = self.cancelled or event
+            case Control.THROTTLE:
+                self.concurrency = event.concurrency or self.concurrency
+                self.caps |= event.caps
+
+    def _note_empty(self, name: str, why: str, dates: DateSet) -> None:
+        if why.startswith("wrote nothing"):
+            self.wrote_nothing[name] = self.wrote_nothing.get(name, DateSet()) | dates
+
     def _end(self, event: UnitsEnded) -> None:
         words = self.words.setdefault(event.processor, {})
         words[event.word] = words.get(event.word, DateSet()) | event.dates
         self.degraded[event.processor] = self.degraded.get(event.processor, DateSet()) | event.degraded
+        if event.word is Word.FAILED:
+            self._note_empty(event.processor, event.why, event.dates)
         if event.why or event.word is not Word.DONE:
             self.endings.append(Ending(processor=event.processor, word=event.word, why=event.why, dates=event.dates))
         if event.word is Word.DONE:
             self.first_done = self.first_done or event.at
             self.last_done = event.at
+            self.lately.append((event.at, len(event.dates)))
+            if event.processor in self.paces:
+                pace = self.paces[event.processor]
+                pace.latest, pace.done = event.at, pace.done + len(event.dates)
             if event.batch in self._calls:
                 call, seconds = self._calls.pop(event.batch)
                 share = len(event.dates) / len(call.dates) if call.dates else 0.0
@@ -147,15 +212,32 @@ class RunState:
             return self.words.get(processor, {}).get(word, DateSet())
         return union(words.get(word, DateSet()) for words in self.words.values())
 
+    def attempts(self, name: str, dates: DateSet) -> int:
+        """How often the most often tried of those dates was called."""
+        return max([1, *(attempt for (which, attempt), days in self.repeated.items() if which == name and days & dates)])
+
+    def active(self, now: datetime) -> float:
+        """Seconds it was at work until ``now``, pauses left out."""
+        if self.started is None:
+            return 0.0
+        resting = (now - self.paused.at).total_seconds() if self.paused else 0.0
+        return max(0.0, (now - self.started.at).total_seconds() - self.paused_for - resting)
+
+    @property
+    def lasted(self) -> float:
+        """Seconds from its start to what was heard of it last."""
+        return (self.last_at - self.started.at).total_seconds() if self.started and self.last_at else 0.0
+
     def count(self, *words: Word) -> int:
         """Units that ended with one of those words."""
         return sum(len(by.get(word, DateSet())) for by in self.words.values() for word in words)
 
     @property
     def first_failed(self) -> Unit | None:
-        """The first unit that was tried in vain."""
+        """The unit of the earliest date that was tried in vain."""
         lost = [ending for ending in self.endings if ending.word in (Word.FAILED, Word.DECLINED)]
-        return Unit(lost[0].processor, lost[0].dates.first) if lost else None
+        first = min(lost, key=lambda ending: ending.dates.first, default=None)
+        return Unit(first.processor, first.dates.first) if first else None
 
     @property
     def units(self) -> int:
@@ -173,7 +255,8 @@ class RunState:
         if blocked_before and not allow_blocked:
             lost.append(f"{blocked_before} blocked when planned")
         if interrupted:
-            return ExitCode.INTERRUPTED, f"interrupted with {self.left} unit{'' if self.left == 1 else 's'} to go"
+            how = f"cancelled by {self.cancelled.by}" if self.cancelled else "interrupted"
+            return ExitCode.INTERRUPTED, f"{how} with {self.left} unit{'' if self.left == 1 else 's'} to go"
         if closed:
             return ExitCode.GATE_CLOSED, "gate closed: " + ", ".join(verdict.gate for verdict in closed)
         if self.left and self.stopped:

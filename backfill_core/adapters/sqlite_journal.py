@@ -6,28 +6,32 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from backfill_core.errors import JournalError, LeaseLost, WarehouseHeld
+from backfill_core.errors import JournalError, JournalUnwritten, LeaseLost, NotUnderWay, WarehouseHeld
 from backfill_core.ports import Clock, Lease
 
 if TYPE_CHECKING:
-    from backfill_core.events import Event, RunStarted
+    from backfill_core.events import Event, Instruction, RunStarted
     from backfill_core.model.units import Unit
 
 #: Version of the file's tables and of the events in them.
-SCHEMA = 1
+SCHEMA = 2
 
 #: Marks a SQLite file as a journal of ours.
 _APPLICATION = 0x42464C31
-#: A lease of another host lapses after so long without a sign of life.
+#: A lease lapses after so long without a sign of life, whoever has it; that of a process of this host as soon as that ends.
 LAPSE = timedelta(seconds=60)
+
+#: Seconds to wait for a file that another process is writing.
+_PATIENCE = 30.0
 
 #: Events that durations are taken from, at most, and how many in a row.
 _LATELY = 4000
@@ -44,6 +48,10 @@ CREATE TABLE leases (
     since TEXT NOT NULL, heartbeat TEXT NOT NULL
 );
 """
+#: What each version has more than the one before it.
+_SINCE = {
+    2: "CREATE TABLE instructions (number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), body TEXT NOT NULL)"
+}
 
 
 class SqliteJournal:
@@ -55,35 +63,46 @@ class SqliteJournal:
         try:
             self._db = self._open(read_only)
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(path=path, problem=str(error)) from error
+            if _is_no_journal(error) or read_only:
+                raise JournalError(path=path, problem=str(error)) from error
+            raise JournalUnwritten(path=path, problem=error, otherwise="Nothing was run") from error
 
     def _open(self, read_only: bool) -> sqlite3.Connection:
-        if read_only and not self.path.exists():
-            db = sqlite3.connect(":memory:", isolation_level=None)
-            _make_tables(db)
-            return db
         if read_only:
+            return self._open_to_read()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
+        with _closed_on_error(db):
+            if _has_tables(db):
+                self._check(db)  # before anything is changed: the file may be another program's
+            _to_wal(db)
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("BEGIN IMMEDIATE")
+            _make_tables(db)
+            db.execute("COMMIT")
+        return db
+
+    def _open_to_read(self) -> sqlite3.Connection:
+        if self.path.exists():
             # Reading a file that nobody is writing must leave no files beside it, and works in a folder that cannot be written.
             quiet = not self.path.with_name(self.path.name + "-wal").exists()
             mode = "immutable=1" if quiet else "mode=ro"
-            db = sqlite3.connect(f"{self.path.resolve().as_uri()}?{mode}", uri=True, timeout=30, isolation_level=None)
-        else:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-        try:
-            if db.execute("SELECT 1 FROM sqlite_master").fetchone() or read_only:
-                self._check(db)  # before anything is changed: the file may be another program's
-            if not read_only:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = FULL")
-                db.execute("BEGIN IMMEDIATE")
-                if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    _make_tables(db)
-                db.execute("COMMIT")
-        except BaseException:
-            db.close()
-            raise
+            db = sqlite3.connect(f"{self.path.resolve().as_uri()}?{mode}", uri=True, timeout=_PATIENCE, isolation_level=None)
+            with _closed_on_error(db):
+                if _has_tables(db):
+                    self._check(db)
+                    return db
+            db.close()  # whoever was making it was killed before the first run
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        _make_tables(db)
         return db
+
+    def _rows(self, statement: str, given: Sequence[object] = ()) -> list[Any]:
+        """Raises JournalError for a file that turns out to be damaged."""
+        try:
+            return self._db.execute(statement, given).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(path=self.path, problem=str(error)) from error
 
     def _check(self, db: sqlite3.Connection) -> None:
         (application,) = db.execute("PRAGMA application_id").fetchone()
@@ -112,10 +131,35 @@ class SqliteJournal:
     def append(self, run: str, events: Iterable[Event]) -> None:
         number = _number(run)
         with self._transaction("Nothing more was started"):
-            renewed = self._db.execute("UPDATE leases SET heartbeat = ? WHERE run = ?", (self.clock.now().isoformat(), number))
-            if not renewed.rowcount:
-                raise LeaseLost(run=run, holder="another run")
+            self._renew(run)
             self._insert(number, events)
+
+    def renew(self, run: str) -> None:
+        with self._transaction("Its lease was not renewed"):
+            self._renew(run)
+
+    def _renew(self, run: str) -> None:
+        beat = (self.clock.now().isoformat(), _number(run))
+        if not self._db.execute("UPDATE leases SET heartbeat = ? WHERE run = ?", beat).rowcount:
+            raise LeaseLost(run=run, holder="another run")
+
+    def instruct(self, run: str, instruction: Instruction) -> int:
+        from backfill_core.adapters.event_codec import encode
+
+        with self._transaction("Nothing was asked"):
+            if self.held_by(run) is None:
+                raise NotUnderWay(run=run)
+            _, body = encode(instruction)
+            cursor = self._db.execute("INSERT INTO instructions (run, body) VALUES (?, ?)", (_number(run), body))
+            return cursor.lastrowid or 0
+
+    def instructions(self, run: str, *, after: int = 0) -> list[tuple[int, Instruction]]:
+        from backfill_core.adapters.event_codec import decode_instruction
+
+        rows = self._rows(
+            "SELECT number, body FROM instructions WHERE run = ? AND number > ? ORDER BY number", (_number(run), after)
+        )
+        return [(number, decode_instruction(body)) for number, body in rows]
 
     def end(self, run: str, event: Event) -> None:
         number = _number(run)
@@ -136,7 +180,7 @@ class SqliteJournal:
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise JournalError(path=self.path, problem=f"{error}. {otherwise}") from error
+            raise JournalUnwritten(path=self.path, problem=error, otherwise=otherwise) from error
 
     def _insert(self, run: int, events: Iterable[Event]) -> None:
         from backfill_core.adapters.event_codec import encode
@@ -148,9 +192,7 @@ class SqliteJournal:
     def events(self, run: str, *, after: int = 0) -> list[tuple[int, Event]]:
         from backfill_core.adapters.event_codec import decode
 
-        rows = self._db.execute(
-            "SELECT seq, kind, body FROM events WHERE run = ? AND seq > ? ORDER BY seq", (_number(run), after)
-        ).fetchall()
+        rows = self._rows("SELECT seq, kind, body FROM events WHERE run = ? AND seq > ? ORDER BY seq", (_number(run), after))
         try:
             return [(seq, decode(kind, body)) for seq, kind, body in rows]
         except (KeyError, TypeError, ValueError) as error:
@@ -160,11 +202,11 @@ class SqliteJournal:
         from backfill_core.attempts import about
 
         of_target = "SELECT id FROM runs WHERE target = ? ORDER BY id DESC"
-        for (run,) in self._db.execute(of_target, (target,)).fetchall():
+        for (run,) in self._rows(of_target, (target,)):
             # A run says much of other processors, which need not be read.
             mine = "kind IN ('BatchStarted', 'UnitsEnded', 'UnitsUnverified') AND INSTR(body, ?)"
             query = f"SELECT kind, body FROM events WHERE run = ? AND ({mine} OR kind = 'BatchEnded') ORDER BY seq"
-            told = about(unit, self._decoded(run, self._db.execute(query, (run, json.dumps(unit.processor)))))
+            told = about(unit, self._decoded(run, self._rows(query, (run, json.dumps(unit.processor)))))
             if told:
                 yield f"r{run}", told
 
@@ -181,18 +223,18 @@ class SqliteJournal:
         # A long history costs no more than a short one: of the newest events, blocks are taken that lie evenly in their runs,
         # for a run ends with the processors of its last layer.
         mine = "FROM events WHERE run IN (SELECT id FROM runs WHERE target = ?)"
-        (count,) = self._db.execute(f"SELECT COUNT(*) {mine}", (target,)).fetchone()
+        ((count,),) = self._rows(f"SELECT COUNT(*) {mine}", (target,))
         if not count:
             return {}  # a plan of a new project needs no events, and loading them would show in its time
         from backfill_core.adapters.event_codec import decode
         from backfill_core.durations import Durations
 
         apart = max(1, -(-min(count, 10 * _LATELY) // _LATELY))
-        rows = self._db.execute(
+        rows = self._rows(
             f"SELECT run, kind, body {mine} AND kind IN ('BatchStarted', 'BatchEnded', 'UnitsEnded') AND seq / ? % ? = 0 "
             "ORDER BY run DESC, seq DESC LIMIT ?",
             (target, _BLOCK, apart, _LATELY),
-        ).fetchall()
+        )
         found = Durations()
         try:
             for _, events in groupby(reversed(rows), key=itemgetter(0)):
@@ -202,37 +244,73 @@ class SqliteJournal:
         return found.seconds
 
     def runs(self) -> list[str]:
-        return [f"r{number}" for (number,) in self._db.execute("SELECT id FROM runs ORDER BY id")]
+        return [f"r{number}" for (number,) in self._rows("SELECT id FROM runs ORDER BY id")]
 
     def lease(self, resource: str) -> Lease | None:
-        row = self._db.execute(
-            "SELECT resource, run, pid, host, since, heartbeat FROM leases WHERE resource = ?", (resource,)
-        ).fetchone()
-        if row is None:
-            return None
-        held = Lease(
-            resource=row[0],
-            run=f"r{row[1]}",
-            pid=row[2],
-            host=row[3],
-            since=datetime.fromisoformat(row[4]),
-            heartbeat=datetime.fromisoformat(row[5]),
-        )
-        return held if self._alive(held) else None
+        return self._lease("resource = ?", resource)
+
+    def held_by(self, run: str) -> Lease | None:
+        return self._lease("run = ?", _number(run))
+
+    def _lease(self, which: str, value: object) -> Lease | None:
+        rows = self._rows(f"SELECT resource, run, pid, host, since, heartbeat FROM leases WHERE {which}", (value,))
+        for resource, run, pid, host, since, heartbeat in rows:
+            held = Lease(
+                resource=resource,
+                run=f"r{run}",
+                pid=pid,
+                host=host,
+                since=datetime.fromisoformat(since),
+                heartbeat=datetime.fromisoformat(heartbeat),
+            )
+            if self._alive(held):
+                return held
+        return None
 
     def _alive(self, held: Lease) -> bool:
-        if held.host == socket.gethostname():
-            return _runs(held.pid)
-        return self.clock.now() - held.heartbeat < LAPSE
+        gone = held.host == socket.gethostname() and not _runs(held.pid)
+        return not gone and self.clock.now() - held.heartbeat < LAPSE
 
     def close(self) -> None:
         self._db.close()
 
 
+@contextmanager
+def _closed_on_error(db: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        db.close()
+        raise
+
+
+def _to_wal(db: sqlite3.Connection) -> None:
+    """SQLite does not wait by itself when several processes make a new file a write-ahead one at once."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _has_tables(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+
+
 def _make_tables(db: sqlite3.Connection) -> None:
-    for statement in _TABLES.split(";"):
-        db.execute(statement)
-    db.execute(f"PRAGMA application_id = {_APPLICATION}")
+    """Makes what the file does not have yet: all of it, or what is newer than its version."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if not version:
+        for statement in _TABLES.split(";"):
+            db.execute(statement)
+        db.execute(f"PRAGMA application_id = {_APPLICATION}")
+    for newer, statement in _SINCE.items():
+        if newer > version:
+            db.execute(statement)
     db.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
@@ -241,6 +319,12 @@ def lease_words(held: Lease, now: datetime) -> str:
     alive = max(0, int((now - held.heartbeat).total_seconds()))
     since = held.since.astimezone(UTC).strftime("%H:%M UTC")
     return f"run {held.run} (pid {held.pid}, since {since}, alive {alive} s ago)"
+
+
+def _is_no_journal(error: Exception) -> bool:
+    """Whether the file itself is at fault, rather than the disk or the folder that it lies in."""
+    damaged = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in damaged
 
 
 def _runs(pid: int) -> bool:

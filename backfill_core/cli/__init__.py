@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import NoReturn
 
 import click
@@ -14,15 +15,23 @@ import click
 #: Every command, with the line that the overview shows for it.
 COMMANDS = {
     "accept": "Record stale dates as reviewed.",
+    "cancel": "Ask a run to stop: what is in flight comes home.",
+    "continue": "Let a paused run go on.",
     "coverage": "What every layer and table holds.",
     "execute": "Carry a plan out, layer by layer, through its gates.",
     "explain": "Why one date of one processor is as it is.",
     "gaps": "What is missing, as a list for --dates-file.",
     "graph": "Layers and processors, and what each reads.",
     "impact": "What a re-run of some dates spoils.",
+    "logs": "What a run did, call by call.",
+    "pause": "Ask a run to start nothing new.",
     "plan": "What is missing, why, and what would be done.",
     "report": "The completion report of a run.",
+    "resume": "Go on with what a run did not finish.",
+    "retry": "Carry out again just what failed in a run.",
+    "runs": "The runs of this project.",
     "status": "Where a run stands.",
+    "throttle": "Change how many calls of a run are in flight.",
     "validate": "Judge the gates and rules of all layers.",
     "waive": "Say that some dates are not waited for.",
     "waivers": "What was waived and accepted, and what still holds.",
@@ -42,7 +51,8 @@ class _Lazy(click.Group):
             close = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             hint = f' Did you mean "{close[0]}"?' if close else ""
             raise click.UsageError(f'no command "{cmd_name}".{hint}', ctx=ctx)
-        command: click.Command = import_module(f"backfill_core.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"backfill_core.cli.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -2,109 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import signal
-import sys
-from datetime import datetime
-from time import monotonic
+from functools import partial
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import click
 
+from backfill_core.cli.carrying import How, carries_out
 from backfill_core.cli.options import Ask, asks_work
-from backfill_core.cli.terms import AskedTerms, asks_terms
-from backfill_core.errors import BadUsage, ExitCode, PlanDrifted
-from backfill_core.planning.drift import drift
+from backfill_core.errors import BadUsage
 from backfill_core.reports.words import plural
 
 if TYPE_CHECKING:
     from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
     from backfill_core.coverage import Coverage
-    from backfill_core.execute import Drain
     from backfill_core.plan import Plan
     from backfill_core.project.session import Session
 
 
 @click.command("execute")
 @asks_work
-@asks_terms
 @click.option("--plan", "plan_file", metavar="FILE", help="Carry out a plan written by plan --out, and nothing else.")
-@click.option("--allow-blocked", is_flag=True, help="Exit 0 although units were blocked when planned.")
-@click.option("--retry-exhausted", is_flag=True, help="Call units too that failed the same way again and again.")
-@click.option("--allow-shrink", metavar="WHY", help="Let a date hold fewer keys than before; the journal keeps why.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and write nothing at all.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def command(
-    ask: Ask,
-    how: AskedTerms,
-    plan_file: str | None,
-    allow_blocked: bool,
-    retry_exhausted: bool,
-    allow_shrink: str | None,
-    dry_run: bool,
-    yes: bool,
-) -> None:
+@carries_out
+def command(ask: Ask, plan_file: str | None, how: How) -> None:
     """Carry a plan out, layer by layer, through its gates. What a table holds afterwards is what counts as done."""
-    from backfill_core.cli.progress import Progress
-    from backfill_core.execute import Drain
-    from backfill_core.project.carry_out import ALLOW_SHRINK, carry_out
-    from backfill_core.project.exhausted import exhausted_units
+    from backfill_core.cli.carrying import carry_out_plan
     from backfill_core.project.session import open_project
-    from backfill_core.reports.run_texts import closing_lines
 
     if plan_file and ask.typed:
         raise BadUsage(message=f"--plan {plan_file} says already what to do. Take away: {ask.typed}")
     session = open_project(ask.project, ask.target)
-    agreed = None
-    if dry_run or (sys.stdin.isatty() and not yes):
-        # Looking needs no file for itself alone, and whoever is asked may take their time.
-        with session.warehouse(read_only=True) as warehouse:
-            plan, coverage, lines = _plan(session, warehouse, ask, plan_file)
-        click.echo("\n".join(lines))
-        if dry_run:
-            click.echo("dry run: nothing was written")
-            return
-        if plan.units and not click.confirm(f"Execute {plan.units:,} units?"):
-            click.echo("nothing was run")
-            sys.exit(ExitCode.INTERRUPTED)
-        agreed = plan
-    with session.warehouse(read_only=False) as warehouse:
-        plan, coverage, lines = _plan(session, warehouse, ask, plan_file)
-        if agreed is None:
-            click.echo("\n".join(lines[:-1] if plan.units else lines))
-        elif drift(agreed, plan):
-            raise PlanDrifted(hash=agreed.hash[:8], moved=str(drift(agreed, plan)), again=ask.again("execute"))
-        if not plan.units:
-            sys.exit(ExitCode.INCOMPLETE if plan.blocked and not allow_blocked else ExitCode.OK)
-        held = {} if retry_exhausted else exhausted_units(session, plan, coverage)
-        now = datetime.now(ZoneInfo(session.settings.timezone))
-        terms = how.terms(session, plan.units, now, monotonic())
-        drain = Drain()
-        _obey_signals(drain)
-        with Progress(again := ask.again("execute") if not plan_file else f"backfill execute --plan {plan_file}") as progress:
-            state = carry_out(
-                session,
-                warehouse,
-                plan,
-                coverage,
-                command="backfill " + shlex.join(sys.argv[1:]),
-                terms=terms,
-                drain=drain,
-                listeners=(progress,),
-                allow_blocked=allow_blocked,
-                overrides={ALLOW_SHRINK: allow_shrink} if allow_shrink else {},
-                exhausted=held,
-            )
-    failed = state.first_failed
-    look = ask.beside(f"explain {failed.processor} {failed.day}") if failed else ask.again("plan")
-    click.echo("\n".join(closing_lines(state, again, look)))
-    assert state.ended is not None
-    if drain.at_once or drain.abandoned:
-        sys.stdout.flush()
-        os._exit(state.ended.exit_code)  # calls that nobody waits for must not hold the process
-    sys.exit(state.ended.exit_code)
+    planning = partial(_plan, session, ask=ask, file=plan_file)
+    carry_out_plan(session, planning, how, again=ask.again("execute"), left=ask.again("plan"), beside=ask.beside)
 
 
 def _plan(session: Session, warehouse: DuckDBWarehouse, ask: Ask, file: str | None) -> tuple[Plan, Coverage, list[str]]:
@@ -125,17 +53,3 @@ def _plan(session: Session, warehouse: DuckDBWarehouse, ask: Ask, file: str | No
     head = session.head(f"execute {plan.hash[:8]}", looked.coverage.span, looked.ends)
     doing = f"backfill execute --plan {file}" if file else ask.again("execute")
     return plan, looked.coverage, [*said, *plan_lines(plan, session.pipeline, looked.coverage, head, doing)]
-
-
-def _obey_signals(drain: Drain) -> None:
-    """The first Ctrl-C or SIGTERM drains, the second stops now, a third at once; a closed terminal changes nothing."""
-
-    def stop(number: int, frame: object) -> None:  # noqa: ARG001  (the signature of a signal handler)
-        if drain.at_once:
-            os.write(2, b"\nstopped. What was in flight is looked at again by: backfill execute\n")
-            os._exit(ExitCode.INTERRUPTED)
-        drain.ask()
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -16,13 +17,14 @@ from backfill_core.cli.options import target_option
 @click.option("--format", "shape", type=click.Choice(["markdown", "json"]), default="markdown")
 @click.pass_obj
 def command(project: str, run: str | None, target: str | None, shape: str) -> None:
-    """The completion report of RUN (default: the latest). Reads the journal, never the warehouse."""
-    from backfill_core.cli.runs import read_run
+    """The completion report of RUN (default: the latest); while it goes on, how to take it over. Reads the journal alone."""
+    from backfill_core.project.past_runs import read_run
     from backfill_core.project.session import open_place
     from backfill_core.reports.completion import report_json, report_markdown
 
-    state, alive = read_run(open_place(Path(project), target), run)
+    place = open_place(Path(project), target)
+    state, alive = read_run(place, run)
     if shape == "json":
         click.echo(json.dumps(report_json(state, alive=alive), indent=1))
     else:
-        click.echo(report_markdown(state, alive=alive), nl=False)
+        click.echo(report_markdown(state, datetime.now(UTC), alive=alive, folder=str(place.root)), nl=False)

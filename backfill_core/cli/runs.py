@@ -1,24 +1,29 @@
-"""Finding a run in the journal, for the commands that read it."""
+"""``backfill runs``."""
 
 from __future__ import annotations
 
-from backfill_core.errors import NoRunYet, UnknownRun
-from backfill_core.project.session import STATE, Place
-from backfill_core.run_state import RunState
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from backfill_core.cli.options import format_option, target_option
 
 
-def read_run(place: Place, name: str | None) -> tuple[RunState, bool]:
-    """(a run, or the latest; whether it still holds its lease). Raises NoRunYet or UnknownRun."""
-    journal = place.journal(read_only=True)
-    try:
-        runs = journal.runs()
-        if not runs:
-            raise NoRunYet(journal=f"{STATE}/journal.sqlite")
-        chosen = name or runs[-1]
-        if chosen not in runs:
-            raise UnknownRun(name=chosen, journal=f"{STATE}/journal.sqlite", known=", ".join(runs[-5:]))
-        state = RunState.fold(chosen, (event for _, event in journal.events(chosen)))
-        held = journal.lease(place.resource)
-        return state, held is not None and held.run == chosen
-    finally:
-        journal.close()
+@click.command("runs")
+@click.option("--limit", type=click.IntRange(1), default=20, metavar="N", help="The latest so many (default: 20).")
+@format_option
+@target_option
+@click.pass_obj
+def command(project: str, limit: int, shape: str, target: str | None) -> None:
+    """The runs of this project, latest first. Reads the journal, never the warehouse."""
+    from backfill_core.project.past_runs import read_runs
+    from backfill_core.project.session import open_place
+    from backfill_core.reports.runs_texts import runs_json, runs_lines
+
+    found = read_runs(open_place(Path(project), target), limit)
+    if shape == "json":
+        click.echo(json.dumps(runs_json(found), indent=1))
+    else:
+        click.echo("\n".join(runs_lines(found, datetime.now(UTC))))

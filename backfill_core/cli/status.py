@@ -2,23 +2,81 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from backfill_core.cli.options import target_option
+from backfill_core.cli.options import format_option, target_option
+
+if TYPE_CHECKING:
+    from backfill_core.project.session import Place
 
 
 @click.command("status")
 @click.argument("run", required=False)
+@click.option("--watch", is_flag=True, help="Show it again and again until the run ends; Ctrl-C leaves, and the run goes on.")
+@click.option("--every", type=click.FloatRange(0.1, 3600), default=2.0, metavar="SECONDS", help="With --watch (default: 2).")
+@format_option
 @target_option
 @click.pass_obj
-def command(project: str, run: str | None, target: str | None) -> None:
+def command(project: str, run: str | None, watch: bool, every: float, shape: str, target: str | None) -> None:
     """Where RUN (default: the latest) stands. Reads the journal, never the warehouse."""
-    from backfill_core.cli.runs import read_run
     from backfill_core.project.session import open_place
-    from backfill_core.reports.run_texts import status_lines
 
-    state, alive = read_run(open_place(Path(project), target), run)
-    click.echo("\n".join(status_lines(state, datetime.now(UTC), alive=alive)))
+    place = open_place(Path(project), target)
+    if not watch:
+        _, text = _look(place, run, shape)
+        click.echo(text)
+    elif sys.stdout.isatty() and shape == "text":
+        _redraw(place, run, every)
+    else:
+        _repeat(place, run, every, shape)
+
+
+def _look(place: Place, run: str | None, shape: str) -> tuple[tuple[str, bool], str]:
+    """((the run, whether it goes on), its status as text)."""
+    from backfill_core.project.past_runs import read_run
+    from backfill_core.reports.run_texts import status_json, status_lines
+
+    state, alive = read_run(place, run)
+    now = datetime.now(UTC)
+    goes_on = alive and state.ended is None
+    if shape == "json":
+        return (state.name, goes_on), json.dumps(status_json(state, now, alive=alive), indent=1)
+    return (state.name, goes_on), "\n".join(status_lines(state, now, alive=alive))
+
+
+def _repeat(place: Place, run: str | None, every: float, shape: str) -> None:
+    """Without a terminal: one status after the other, an empty line between."""
+    try:
+        while True:
+            (run, goes_on), text = _look(place, run, shape)
+            click.echo(text)
+            if not goes_on:
+                return
+            click.echo()
+            time.sleep(every)
+    except KeyboardInterrupt:
+        return
+
+
+def _redraw(place: Place, run: str | None, every: float) -> None:
+    """On a terminal: always at the same place."""
+    from rich.live import Live
+    from rich.text import Text
+
+    try:
+        with Live(auto_refresh=False, vertical_overflow="visible") as live:
+            while True:
+                (run, goes_on), text = _look(place, run, "text")
+                live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+                if not goes_on:
+                    return
+                time.sleep(every)
+    except KeyboardInterrupt:
+        return

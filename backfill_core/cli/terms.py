@@ -132,14 +132,14 @@ class AskedTerms:
 
 
 def asks_terms(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options; the command gets them as ``how``."""
+    """Adds the options; the command gets them as ``terms``."""
 
     @functools.wraps(function)
     def command(*args: Any, **given: Any) -> Any:
         asked = {name: given.pop(name) for name in AskedTerms.__dataclass_fields__}
         if asked["fail_fast"] and asked["max_failures"]:
             raise BadUsage(message="--fail-fast means --max-failures 1. Type one of them")
-        return function(*args, how=AskedTerms(**asked), **given)
+        return function(*args, terms=AskedTerms(**asked), **given)
 
     for option in reversed(_OPTIONS):
         command = option(command)

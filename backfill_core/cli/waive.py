@@ -32,8 +32,8 @@ def command(
     target: str | None,
 ) -> None:
     """Write down that nobody waits for those dates of PROCESSOR: they are not expected, and block nothing."""
-    from backfill_core.cli.runs import read_run
     from backfill_core.model.reviews import Waiver
+    from backfill_core.project.past_runs import read_run
     from backfill_core.project.review_file import append_reviews, who_asks
     from backfill_core.project.reviews import FILE
     from backfill_core.project.session import open_project

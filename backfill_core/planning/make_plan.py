@@ -101,6 +101,7 @@ class _Planner:
         self.later = asked_dates(request) - self.asked
         self.selected = frozenset(pipeline.chosen(request.through, request.processors))
         self.reachable = frozenset(pipeline.chosen(request.through))
+        self.only = dict(request.only)
         self.verdicts: dict[str, _Verdict] = {}
 
     def decide(self) -> None:
@@ -132,12 +133,12 @@ class _Planner:
             unsettled[upstream] = unsettled.get(upstream, DateSet()) | (reached & open_dates & self.asked)
             verdict.unsettled |= reached & (covered.expected | open_dates) & self.asked
         told = union(unsettled.values())
-        self._add_reasons(verdict, lacking(covered, covered.of(*TO_DO) & self.asked - told))
+        self._add_reasons(name, verdict, lacking(covered, covered.of(*TO_DO) & self.asked - told))
         if self.request.older_than is not None:
             again = forced(covered, self.request.older_than, include_warmup=self.request.include_warmup) & self.asked
-            self._add_reasons(verdict, {"forced": again})
+            self._add_reasons(name, verdict, {"forced": again})
             verdict.unsettled -= again
-        self._add_reasons(verdict, {f"unsettled: {upstream} is planned": dates for upstream, dates in unsettled.items()})
+        self._add_reasons(name, verdict, {f"unsettled: {upstream} is planned": dates for upstream, dates in unsettled.items()})
 
     def _find_spoiled(self, name: str, verdict: _Verdict) -> None:
         """Adds what is stale, and what the plan itself makes stale; of processors that were not chosen only the latter."""
@@ -162,14 +163,16 @@ class _Planner:
             verdict.reasons[why] -= surely
         verdict.unsettled -= surely
         before = verdict.planned
-        self._add_reasons(verdict, kept)
+        self._add_reasons(name, verdict, kept)
         verdict.cascaded = verdict.planned - before
         verdict.unsettled -= verdict.cascaded
 
-    def _add_reasons(self, verdict: _Verdict, reasons: Mapping[str, DateSet]) -> None:
+    def _add_reasons(self, name: str, verdict: _Verdict, reasons: Mapping[str, DateSet]) -> None:
         """Takes those reasons of the kinds asked for, each date under its first."""
         for reason, dates in reasons.items():
             fresh = dates - verdict.planned
+            if self.only:
+                fresh &= self.only.get(name, DateSet())
             if fresh and (not self.request.reasons or kind_of(reason) in self.request.reasons):
                 verdict.reasons[reason] = fresh
                 verdict.planned |= fresh

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from backfill_core.dates import DateSet, union
 from backfill_core.errors import NothingChosen
 from backfill_core.graph import Pipeline
+from backfill_core.plan import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +92,15 @@ def _named(pipeline: Pipeline, words: Iterable[str]) -> frozenset[str]:
         if word.endswith("+"):
             found |= pipeline.downstream_of([name])
     return frozenset(found)
+
+
+def just(pipeline: Pipeline, request: Request, units: Mapping[str, DateSet]) -> Request:
+    """The same request for those units alone, as far as the graph still has their processors.
+
+    Raises NothingChosen where it has none of them.
+    """
+    only = tuple((name, units[name]) for name in pipeline.processors if name in units)
+    if not only:
+        raise NothingChosen(words=", ".join(units), why="no longer declared")
+    dates = union(days for _, days in only)
+    return replace(request, processors=tuple(name for name, _ in only), dates=dates, only=only, reasons=(), limit=None)

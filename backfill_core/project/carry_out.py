@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
+from backfill_core.adapters.lease_keeper import LeaseKeeper
+from backfill_core.adapters.run_log import RunLog, Shape
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet
@@ -16,10 +18,11 @@ from backfill_core.errors import BadPlanFile, BadSql, PlanDrifted
 from backfill_core.events import RunStarted
 from backfill_core.execute import Drain, Execution, World
 from backfill_core.model.runs import Sql
-from backfill_core.plan import Plan
+from backfill_core.plan import Plan, Request
 from backfill_core.planning.drift import Drift, drift
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
+from backfill_core.project.checkout import commit_of, user
 from backfill_core.project.look import Asking, Look, look
 from backfill_core.project.runners import check_environment, open_runners
 from backfill_core.project.session import Session
@@ -37,16 +40,20 @@ def replan(session: Session, warehouse: DuckDBWarehouse, old: Plan, path: str) -
     """The plan that an older one's request gives now. Raises BadPlanFile or PlanDrifted."""
     if old.request.target != session.target_name:
         raise BadPlanFile(path=path, problem=f'it is for target "{old.request.target}", not "{session.target_name}"')
-    span, today = old.request.span, old.request.today
-    asking = Asking(first=span.first, last=span.last, today=today, dates=old.request.dates)
-    looked = look(session, warehouse, asking)
-    fresh = make_plan(session.pipeline, looked.coverage, old.request)
+    fresh, looked = plan_again(session, warehouse, old.request)
     if fresh.graph != old.graph:
         raise BadPlanFile(path=path, problem="it is stale: layers, plugins or waivers changed since it was made")
     moved = drift(old, fresh)
     if moved:
         raise PlanDrifted(hash=old.hash[:8], moved=str(moved), again=f"backfill plan --out {path}")
     return fresh, looked, moved
+
+
+def plan_again(session: Session, warehouse: DuckDBWarehouse, request: Request) -> tuple[Plan, Look]:
+    """What an earlier request comes to now."""
+    span = request.span
+    looked = look(session, warehouse, Asking(first=span.first, last=span.last, today=request.today, dates=request.dates))
+    return make_plan(session.pipeline, looked.coverage, request), looked
 
 
 def carry_out(
@@ -63,6 +70,7 @@ def carry_out(
     allow_blocked: bool = False,
     overrides: Mapping[str, str] | None = None,
     exhausted: Mapping[str, Mapping[str, DateSet]] | None = None,
+    log_shape: Shape = "text",
 ) -> RunState:
     """Executes a plan and returns how it ended. Raises WarehouseHeld when another run is under way.
 
@@ -82,13 +90,15 @@ def carry_out(
     with ExitStack() as stack:
         journal = session.journal(read_only=False)
         stack.callback(journal.close)
+        keeper = stack.enter_context(LeaseKeeper(journal.path, clock))
+        log = stack.enter_context(RunLog(session.logs, log_shape))
         world = World(
             warehouse=warehouse,
             landing=session.landing,
             runners=stack.enter_context(open_runners(session, warehouse, files)),
             journal=journal,
             clock=clock,
-            listeners=listeners,
+            listeners=(*listeners, log, keeper),
         )
         execution = Execution(
             pipeline,
@@ -114,6 +124,9 @@ def carry_out(
             chosen=tuple(name for name in pipeline.processors if name in about),
             before=coverage_json(pipeline, coverage),
             overrides=overrides or {},
+            user=user(),
+            commit=commit_of(session.root),
+            concurrency=terms.concurrency,
         )
         return execution.run(started, session.resource)
 

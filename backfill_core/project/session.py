@@ -57,6 +57,11 @@ class Place:
         return self.root / self.target.warehouse
 
     @property
+    def logs(self) -> Path:
+        """Where a run writes ``<run>.log``, and runners what a call said: ``<run>/<call>.log``."""
+        return self.state / "logs"
+
+    @property
     def resource(self) -> str:
         """What a run leases: an embedded warehouse is one file with one owner."""
         return str(self.warehouse_path.resolve())

@@ -10,7 +10,7 @@ from backfill_core.attempts import Attempt
 from backfill_core.coverage import Coverage, Key, State
 from backfill_core.graph import EdgeKind
 from backfill_core.planning.explanation import Expected, Explanation, Kept, NeedSeen, Standing, WantedKey
-from backfill_core.reports.run_texts import duration_words
+from backfill_core.reports.pace_texts import duration_words
 from backfill_core.reports.words import WIDTH, Head, dates_words, key_words, number, plural, wrapped
 
 #: Columns that the word before a line takes.

@@ -8,8 +8,8 @@ from dataclasses import replace
 from backfill_core.adapters.sqlite_journal import LAPSE, lease_words
 from backfill_core.attempts import about
 from backfill_core.durations import Durations
-from backfill_core.errors import LeaseLost, WarehouseHeld
-from backfill_core.events import Event, RunStarted
+from backfill_core.errors import LeaseLost, NotUnderWay, WarehouseHeld
+from backfill_core.events import Event, Instruction, RunStarted
 from backfill_core.model.units import Unit
 from backfill_core.ports import Clock, Lease
 
@@ -24,6 +24,7 @@ class MemoryJournal:
         self.ended = ended
         self._events: dict[str, list[Event]] = {}
         self._leases: dict[str, Lease] = {}
+        self._instructions: list[tuple[str, Instruction]] = []
 
     def begin(self, started: RunStarted, resource: str) -> str:
         held, now = self.lease(resource), self.clock.now()
@@ -35,14 +36,27 @@ class MemoryJournal:
         return run
 
     def append(self, run: str, events: Iterable[Event]) -> None:
+        # Gathered first: events that cannot be had are recorded not at all, rather than in part.
+        happened = list(events) if self._held_by(run) else []
+        self.renew(run)
+        self._events[run] += happened
+
+    def renew(self, run: str) -> None:
         held = self._held_by(run)
         if not held:
             raise LeaseLost(run=run, holder="another run")
-        # Gathered first: events that cannot be had are recorded not at all, rather than in part.
-        happened = list(events)
         for lease in held:
             self._leases[lease.resource] = replace(lease, heartbeat=self.clock.now())
-        self._events[run] += happened
+
+    def instruct(self, run: str, instruction: Instruction) -> int:
+        if self.held_by(run) is None:
+            raise NotUnderWay(run=run)
+        self._instructions.append((run, instruction))
+        return len(self._instructions)
+
+    def instructions(self, run: str, *, after: int = 0) -> list[tuple[int, Instruction]]:
+        numbered = enumerate(self._instructions, start=1)
+        return [(number, asked) for number, (name, asked) in numbered if name == run and number > after]
 
     def end(self, run: str, event: Event) -> None:
         self._events[run].append(event)
@@ -71,6 +85,9 @@ class MemoryJournal:
         held = self._leases.get(resource)
         return held if held is not None and self._alive(held) else None
 
+    def held_by(self, run: str) -> Lease | None:
+        return next((lease for lease in self._held_by(run) if self._alive(lease)), None)
+
     def close(self) -> None:
         """Keeps what it knows: there is nothing to let go."""
 
@@ -78,6 +95,5 @@ class MemoryJournal:
         return [lease for lease in self._leases.values() if lease.run == run]
 
     def _alive(self, held: Lease) -> bool:
-        if held.host == self.host:
-            return held.pid not in self.ended
-        return self.clock.now() - held.heartbeat < LAPSE
+        gone = held.host == self.host and held.pid in self.ended
+        return not gone and self.clock.now() - held.heartbeat < LAPSE

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from backfill_core.adapters.lease_keeper import LeaseKeeper
 from backfill_core.adapters.sqlite_journal import SqliteJournal
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.dates import DateSet, Span
-from backfill_core.errors import JournalError, LeaseLost, WarehouseHeld
+from backfill_core.errors import JournalError, LeaseLost, NotUnderWay, WarehouseHeld
 from backfill_core.events import (
     BatchEnded,
     BatchStarted,
+    Control,
     DrainAsked,
     Event,
     Heartbeat,
+    Instructed,
+    Instruction,
     RunEnded,
     RunStarted,
     UnitsEnded,
@@ -93,6 +101,8 @@ def test_events_come_back_as_they_were_and_fold_to_a_state(journal: Journal) -> 
         BatchStarted(at=NOW, batch=1, processors=("p",), dates=DATES),
         BatchEnded(at=NOW, batch=1, seconds=1.5),
         UnitsEnded(at=NOW, processor="p", dates=DATES, word=Word.DONE, degraded=DATES, batch=1),
+        Instructed(at=NOW, number=1, control=Control.PAUSE, by="ann@here"),
+        Instructed(at=NOW, number=2, control=Control.THROTTLE, by="ann@here", concurrency=3, caps={"s": 2}),
         DrainAsked(at=NOW, in_flight=2),
         Heartbeat(at=NOW),
     ]
@@ -101,10 +111,11 @@ def test_events_come_back_as_they_were_and_fold_to_a_state(journal: Journal) -> 
     journal.end(run, ended)
     events = [event for _, event in journal.events(run)]
     assert events == [started(os.getpid()), *happened, ended]
-    assert [seq for seq, _ in journal.events(run, after=5)] == [6, 7]
+    assert [seq for seq, _ in journal.events(run, after=7)] == [8, 9]
     state = RunState.fold(run, events)
     assert state.dates(Word.DONE, "p") == DATES
     assert state.ended == ended
+    assert (state.paused, state.concurrency, state.caps) == (happened[3], 3, {"s": 2})
     assert journal.runs() == ["r1"]
 
 
@@ -172,25 +183,45 @@ def test_a_lease_says_who_since_when_and_when_last_heard_of(journal: Journal, cl
     assert journal.lease("w") is None
 
 
-def test_the_lease_of_another_host_lapses_after_a_minute_of_silence(journal: Journal, clock: SetClock) -> None:
-    away = journal.begin(started(DEAD, "elsewhere"), "w")
+@pytest.mark.parametrize(("pid", "host"), [(DEAD, "elsewhere"), (os.getpid(), HERE)], ids=["away", "here"])
+def test_a_lease_lapses_after_a_minute_of_silence(journal: Journal, clock: SetClock, pid: int, host: str) -> None:
+    silent = journal.begin(started(pid, host), "w")
     clock.move(59)
-    journal.append(away, [Heartbeat(at=clock.now())])
+    journal.append(silent, [Heartbeat(at=clock.now())])
+    clock.move(59)
+    journal.renew(silent)
     clock.move(59)
     with pytest.raises(WarehouseHeld):
         journal.begin(started(os.getpid()), "w")
     clock.move(1)
-    assert journal.lease("w") is None
-    journal.append(away, [Heartbeat(at=clock.now())])  # nobody took it meanwhile
-    assert journal.lease("w") is not None
+    assert journal.lease("w") is journal.held_by(silent) is None
+    journal.append(silent, [Heartbeat(at=clock.now())])  # nobody took it meanwhile
+    assert journal.lease("w") == journal.held_by(silent) is not None
     clock.move(60)
     here = journal.begin(started(os.getpid()), "w")
-    clock.move(3600)
-    with pytest.raises(LeaseLost):
-        journal.append(away, [Heartbeat(at=clock.now())])
+    for sign in (lambda: journal.append(silent, [Heartbeat(at=clock.now())]), lambda: journal.renew(silent)):
+        with pytest.raises(LeaseLost, match=f"run {silent} no longer holds"):
+            sign()
     held = journal.lease("w")
-    assert held is not None, "a process of this host that runs keeps its lease, however silent"
-    assert held.run == here
+    assert held is not None and held.run == here
+    assert journal.held_by(silent) is None
+    assert len(journal.events(silent)) == 3, "what it had to say after it lost its lease is not recorded"
+
+
+def test_instructions_reach_the_run_they_are_for_once(journal: Journal, clock: SetClock) -> None:
+    first, second = (journal.begin(started(os.getpid()), resource) for resource in ("a", "b"))
+    pause = Instruction(at=NOW, control=Control.PAUSE, by="ann@here")
+    throttle = Instruction(at=NOW, control=Control.THROTTLE, by="bob@there", concurrency=3, caps={"s": 2})
+    one, two, three = journal.instruct(first, pause), journal.instruct(second, pause), journal.instruct(first, throttle)
+    assert one < two < three
+    assert journal.instructions(first) == [(one, pause), (three, throttle)]
+    assert journal.instructions(first, after=one) == [(three, throttle)]
+    assert journal.instructions(second, after=two) == journal.instructions("nonsense") == []
+    journal.end(first, ENDED)
+    clock.move(61)
+    for name in (first, second, "r9"):
+        with pytest.raises(NotUnderWay, match=f"run {name} is not under way"):
+            journal.instruct(name, pause)
 
 
 def test_a_run_that_has_ended_or_never_began_records_nothing(journal: Journal) -> None:
@@ -299,3 +330,168 @@ def test_a_foreign_or_corrupt_or_newer_file_is_refused(tmp_path: Path, read_only
     for path, told in ((foreign, "no journal of backfill"), (corrupt, "not a database"), (newer, "its version is 99")):
         with pytest.raises(JournalError, match=told):
             SqliteJournal(path, SystemClock(), read_only=read_only)
+
+
+#: The tables of a journal as the first version made them, with a run whose plan and events say what they said then.
+FIRST_VERSION = """
+CREATE TABLE runs (id INTEGER PRIMARY KEY, started TEXT NOT NULL, target TEXT NOT NULL);
+CREATE TABLE events (
+    run INTEGER NOT NULL REFERENCES runs (id), seq INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (run, seq)
+) WITHOUT ROWID;
+CREATE TABLE leases (
+    resource TEXT PRIMARY KEY, run INTEGER NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL,
+    since TEXT NOT NULL, heartbeat TEXT NOT NULL
+);
+PRAGMA application_id = 1111903281;
+PRAGMA user_version = 1;
+INSERT INTO runs VALUES (1, '2025-03-05T10:21:00+00:00', 'local');
+"""
+FIRST_EVENTS = {
+    "RunStarted": {
+        "at": {"$at": "2025-03-05T10:21:00+00:00"},
+        "pid": DEAD,
+        "host": HERE,
+        "command": "backfill execute",
+        "target": "local",
+        "plan": PLAN.to_json(),
+        "chosen": ["p"],
+        "before": {},
+    },
+    "BatchStarted": {
+        "at": {"$at": "2025-03-05T10:21:01+00:00"},
+        "batch": 1,
+        "processors": ["p"],
+        "dates": {"$dates": ["2025-03-05..2025-03-07"]},
+        "attempt": 1,
+    },
+    "UnitsEnded": {
+        "at": {"$at": "2025-03-05T10:21:02+00:00"},
+        "processor": "p",
+        "dates": {"$dates": ["2025-03-05"]},
+        "word": "failed",
+        "why": "HTTP 503",
+        "degraded": {"$dates": []},
+        "batch": 1,
+    },
+}
+
+
+def first_version(path: Path) -> Path:
+    with sqlite3.connect(path) as db:
+        db.executescript(FIRST_VERSION)
+        for seq, (kind, body) in enumerate(FIRST_EVENTS.items(), start=1):
+            db.execute("INSERT INTO events VALUES (1, ?, ?, ?)", (seq, kind, json.dumps(body)))
+    db.close()
+    return path
+
+
+def test_a_journal_of_the_first_version_stays_as_it_is_when_read(tmp_path: Path, clock: SetClock) -> None:
+    path = first_version(tmp_path / "journal.sqlite")
+    before = path.read_bytes()
+    reading = SqliteJournal(path, clock, read_only=True)
+    state = RunState.fold("r1", (event for _, event in reading.events("r1")))
+    assert (reading.runs(), state.plan) == (["r1"], PLAN)
+    assert state.dates(Word.FAILED, "p") == DateSet.of(DATES.first)
+    assert state.started is not None and (state.started.user, state.started.commit) == ("", "")
+    reading.close()
+    assert path.read_bytes() == before
+
+
+def test_a_journal_of_the_first_version_migrates_when_written(tmp_path: Path, clock: SetClock) -> None:
+    path = first_version(tmp_path / "journal.sqlite")
+    for number in (1, 2):  # the second opening finds it migrated
+        writing = SqliteJournal(path, clock, read_only=False)
+        run = writing.begin(started(os.getpid()), "w")
+        assert writing.instruct(run, Instruction(at=NOW, control=Control.PAUSE, by="ann@here")) == number
+        assert [kind for _, kind in writing.events("r1")][1:] == [
+            BatchStarted(at=NOW + timedelta(seconds=1), batch=1, processors=("p",), dates=DATES),
+            UnitsEnded(
+                at=NOW + timedelta(seconds=2),
+                processor="p",
+                dates=DateSet.of(DATES.first),
+                word=Word.FAILED,
+                why="HTTP 503",
+                batch=1,
+            ),
+        ]
+        writing.end(run, ENDED)
+        writing.close()
+    reading = SqliteJournal(path, clock, read_only=True)
+    assert reading.runs() == ["r1", "r2", "r3"]
+    reading.close()
+
+
+def test_a_journal_whose_maker_was_killed_is_an_empty_one(tmp_path: Path, clock: SetClock) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.touch()
+    reading = SqliteJournal(path, clock, read_only=True)
+    assert reading.runs() == []
+    reading.close()
+    writing = SqliteJournal(path, clock, read_only=False)
+    assert writing.begin(started(os.getpid()), "w") == "r1"
+    writing.close()
+
+
+def test_a_damaged_page_is_an_error_that_names_the_file(tmp_path: Path, clock: SetClock) -> None:
+    path = tmp_path / "journal.sqlite"
+    writing = SqliteJournal(path, clock, read_only=False)
+    run = writing.begin(started(os.getpid()), "w")
+    writing.append(run, [BatchEnded(at=NOW, batch=batch, seconds=1.0) for batch in range(2000)])
+    writing.end(run, ENDED)
+    writing.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
+    reading = SqliteJournal(path, clock, read_only=True)
+    for ask in (reading.runs, lambda: reading.lease("w"), lambda: reading.events(run), lambda: reading.durations("local")):
+        with pytest.raises(JournalError, match=r"journal.sqlite cannot be used: .*malformed"):
+            ask()
+    reading.close()
+
+
+def test_of_processes_that_want_one_lease_at_once_one_gets_it(tmp_path: Path) -> None:
+    code = (
+        "import sys, socket, os, pathlib\n"
+        "from datetime import UTC, datetime\n"
+        "from backfill_core.adapters.sqlite_journal import SqliteJournal\n"
+        "from backfill_core.adapters.system_clock import SystemClock\n"
+        "from backfill_core.errors import WarehouseHeld\n"
+        "from backfill_core.events import RunStarted\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "journal = SqliteJournal(pathlib.Path('journal.sqlite'), SystemClock(), read_only=False)\n"
+        "started = RunStarted(at=datetime.now(UTC), pid=os.getpid(), host=socket.gethostname(), command='', target='', plan={})\n"
+        "try:\n"
+        "    print(journal.begin(started, 'w'), flush=True); sys.stdin.readline()\n"
+        "except WarehouseHeld as held:\n"
+        "    print('refused', flush=True)\n"
+    )
+    command = [sys.executable, "-c", code]
+    racing = [subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    streams = [(each.stdin, each.stdout) for each in racing]
+    assert [out.readline() for _, out in streams if out] == ["ready\n"] * 6
+    for into, _ in streams:
+        assert into is not None
+        into.write("go\n")
+        into.flush()
+    said = sorted(out.readline() for _, out in streams if out)
+    for each in racing:
+        each.communicate()  # whoever has it keeps it until all have asked
+    assert said == ["r1\n", *["refused\n"] * 5]
+
+
+def test_a_lease_is_kept_while_its_run_is_busy_elsewhere(tmp_path: Path) -> None:
+    path, clock = tmp_path / "journal.sqlite", SystemClock()
+    writing = SqliteJournal(path, clock, read_only=False)
+    start = started(os.getpid())
+    run = writing.begin(start, "w")
+    first = writing.held_by(run)
+    assert first is not None
+    with LeaseKeeper(path, clock, apart=0.01) as keeper:
+        keeper.heard(run, [start])
+        deadline = time.monotonic() + 30
+        while (held := writing.held_by(run)) is None or held.heartbeat == first.heartbeat:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    writing.end(run, ENDED)
+    assert (held.since, held.run) == (first.since, run)
+    writing.close()

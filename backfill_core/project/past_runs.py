@@ -1,0 +1,74 @@
+"""Runs as the journal tells them, for the commands that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from backfill_core.adapters.sqlite_journal import SqliteJournal
+from backfill_core.errors import BadUsage, NoRunYet, UnknownRun
+from backfill_core.events import Event
+from backfill_core.project.session import STATE, Place
+from backfill_core.run_state import RunState
+
+_JOURNAL = f"{STATE}/journal.sqlite"
+
+
+def read_run(place: Place, name: str | None) -> tuple[RunState, bool]:
+    """(a run, or the latest; whether it still holds its lease). Raises NoRunYet or UnknownRun."""
+    with reading(place) as journal:
+        return _fold(journal, _named(journal, name))
+
+
+def read_events(place: Place, name: str | None) -> tuple[str, list[Event]]:
+    """(the name of a run, or of the latest; its events). Raises NoRunYet or UnknownRun."""
+    with reading(place) as journal:
+        chosen = _named(journal, name)
+        return chosen, [event for _, event in journal.events(chosen)]
+
+
+def read_runs(place: Place, most: int) -> list[tuple[RunState, bool]]:
+    """The latest runs, latest first, each with whether it still holds its lease."""
+    with reading(place) as journal:
+        return [_fold(journal, name) for name in reversed(journal.runs()[-most:])]
+
+
+def unfinished(place: Place, name: str | None) -> RunState:
+    """A run, or the latest of its target that left units without a final word.
+
+    Raises NoRunYet, UnknownRun, or BadUsage where every run has finished.
+    """
+    if name is not None:
+        return read_run(place, name)[0]
+    with reading(place) as journal:
+        _named(journal, None)
+        for each in reversed(journal.runs()):
+            state, _ = _fold(journal, each)
+            assert state.started is not None
+            if state.started.target == place.target_name and (state.ended is None or state.left):
+                return state
+    raise BadUsage(message="every run has finished. To repeat one, name it: backfill resume RUN; all: backfill runs")
+
+
+@contextmanager
+def reading(place: Place) -> Iterator[SqliteJournal]:
+    """The journal, open to read."""
+    journal = place.journal(read_only=True)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def _named(journal: SqliteJournal, name: str | None) -> str:
+    runs = journal.runs()
+    if not runs:
+        raise NoRunYet(journal=_JOURNAL)
+    chosen = name or runs[-1]
+    if chosen not in runs:
+        raise UnknownRun(name=chosen, journal=_JOURNAL, known=", ".join(runs[-5:]))
+    return chosen
+
+
+def _fold(journal: SqliteJournal, name: str) -> tuple[RunState, bool]:
+    return RunState.fold(name, (event for _, event in journal.events(name))), journal.held_by(name) is not None
