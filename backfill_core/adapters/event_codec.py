@@ -11,7 +11,9 @@ from backfill_core.dates import DateSet
 from backfill_core.events import Control, Event, Instruction, Word
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
-_FIELDS: dict[type[Any], tuple[str, ...]] = {kind: tuple(f.name for f in fields(kind)) for kind in _KINDS.values()}
+_FIELDS: dict[type[Any], tuple[str, ...]] = {
+    kind: tuple(f.name for f in fields(kind)) for kind in (*_KINDS.values(), Instruction)
+}
 
 
 def encode(event: Event | Instruction) -> tuple[str, str]:
