@@ -52,7 +52,8 @@ def keyless(processor: Processor, covered: ProcessorCoverage) -> DateSet:
             if isinstance(expectation, KeysOf) and expectation.looks_back:
                 shares = held.facts.shares.get(str(expectation), {})
                 wanting = DateSet.from_numbers([day for day, (_, want, _) in shares.items() if want])
-                found |= covered.states[State.MISSING] & held.states[State.MISSING] - wanting
+                empty = held.states[State.MISSING] - DateSet.from_numbers(list(held.facts.rows))
+                found |= covered.states[State.MISSING] & empty - wanting
     return found
 
 

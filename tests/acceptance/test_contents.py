@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,23 @@ SELECT day, shop, amount, content, CURRENT_TIMESTAMP() AS written FROM {orders} 
 ALL_OF_IT = {"plain": ["2024-05-04"], "sums": ["2024-05-04"], "either": ["2024-05-04"], "week": ["2024-05-05..2024-05-07"]}
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose tables are complete and say what they were computed from."""
-    (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "all.py").write_text(PLUGINS, encoding="utf-8")
-    (tmp_path / "plugins" / "copy.sql").write_text(COPY, encoding="utf-8")
-    (tmp_path / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
-    done = execute(tmp_path)
+    folder = tmp_path_factory.mktemp("contents")
+    (folder / "plugins").mkdir()
+    (folder / "plugins" / "all.py").write_text(PLUGINS, encoding="utf-8")
+    (folder / "plugins" / "copy.sql").write_text(COPY, encoding="utf-8")
+    (folder / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
+    done = execute(folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert stale(tmp_path) == {}
-    return tmp_path
+    assert stale(folder) == {}
+    return folder
+
+
+@pytest.fixture
+def project(whole: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(whole, tmp_path / "project")
 
 
 def stale(project: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -43,19 +44,31 @@ WHERE day BETWEEN @date_from AND @date_to GROUP BY day, shop
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "all.py").write_text(PLUGINS, encoding="utf-8")
-    (tmp_path / "plugins" / "sums.sql").write_text(SQL, encoding="utf-8")
-    (tmp_path / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
-    return tmp_path
+def made(folder: Path) -> Path:
+    (folder / "plugins").mkdir(parents=True)
+    (folder / "plugins" / "all.py").write_text(PLUGINS, encoding="utf-8")
+    (folder / "plugins" / "sums.sql").write_text(SQL, encoding="utf-8")
+    (folder / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
+    return folder
 
 
-def full(project: Path) -> Path:
-    done = execute(project)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose tables are complete."""
+    folder = made(tmp_path_factory.mktemp("several") / "project")
+    done = execute(folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    return project
+    return folder
+
+
+@pytest.fixture
+def full(whole: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(whole, tmp_path / "project")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    return made(tmp_path / "project")
 
 
 def reasons(project: Path, *words: str) -> dict[str, dict[str, list[str]]]:
@@ -70,17 +83,15 @@ def held(project: Path, table: str, day: str) -> list[Any]:
     return list(found[0])
 
 
-def test_a_run_fills_both_and_the_next_plan_is_empty(project: Path) -> None:
-    assert backfill(project, "graph").stdout.count("orders -> shop.orders, shop.order_lines") == 1
-    full(project)
-    assert reasons(project) == {}
-    assert [held(project, name, "2024-05-03")[0] for name in ("orders", "order_lines", "sums")] == [2, 6, 2]
+def test_a_run_fills_both_and_the_next_plan_is_empty(full: Path) -> None:
+    assert backfill(full, "graph").stdout.count("orders -> shop.orders, shop.order_lines") == 1
+    assert reasons(full) == {}
+    assert [held(full, name, "2024-05-03")[0] for name in ("orders", "order_lines", "sums")] == [2, 6, 2]
 
 
-def test_the_worst_table_decides_and_is_named(project: Path) -> None:
-    full(project)
+def test_the_worst_table_decides_and_is_named(full: Path) -> None:
     spoil(
-        project,
+        full,
         "DELETE FROM shop.order_lines WHERE day = '2024-05-02'",
         "DELETE FROM shop.order_lines WHERE day = '2024-05-03' AND item = 'x'",
         "UPDATE shop.order_lines SET amount = NULL WHERE day = '2024-05-04' AND item = 'x' AND shop = 'a'",
@@ -89,7 +100,7 @@ def test_the_worst_table_decides_and_is_named(project: Path) -> None:
         "DELETE FROM shop.order_lines WHERE day = '2024-05-07'; DELETE FROM shop.orders WHERE day = '2024-05-07'",
         "DELETE FROM shop.order_lines WHERE day = '2024-05-08'; DELETE FROM shop.orders WHERE day = '2024-05-08' AND shop = 'b'",
     )
-    assert reasons(project, "--layer", "raw") == {
+    assert reasons(full, "--layer", "raw") == {
         "orders": {
             "missing": ["2024-05-06..2024-05-07"],
             "missing in order_lines": ["2024-05-02", "2024-05-08"],
@@ -98,47 +109,45 @@ def test_the_worst_table_decides_and_is_named(project: Path) -> None:
             "invalid: amount not null in order_lines": ["2024-05-04"],
         }
     }
-    coverage = backfill(project, "validate", *SPAN[:2], "--today", "2024-05-20").stdout
+    coverage = backfill(full, "validate", *SPAN[:2], "--today", "2024-05-20").stdout
     assert "broken: orders: amount not null in order_lines: 2024-05-04" in coverage
-    assert "2024-05-02" in backfill(project, "gaps", *SPAN).stdout
-    assert execute(project).returncode == 0
-    assert reasons(project) == {}
+    assert "2024-05-02" in backfill(full, "gaps", *SPAN).stdout
+    assert execute(full).returncode == 0
+    assert reasons(full) == {}
 
 
-def test_downstream_is_stale_when_either_table_is_newer(project: Path) -> None:
-    full(project)
-    spoil(project, "UPDATE shop.order_lines SET written = written + INTERVAL 1 HOUR WHERE day = '2024-05-04'")
-    assert answer(project, "plan", *SPAN)["stale"] == [{"name": "sums", "dates": ["2024-05-04"]}]
+def test_downstream_is_stale_when_either_table_is_newer(full: Path) -> None:
+    spoil(full, "UPDATE shop.order_lines SET written = written + INTERVAL 1 HOUR WHERE day = '2024-05-04'")
+    assert answer(full, "plan", *SPAN)["stale"] == [{"name": "sums", "dates": ["2024-05-04"]}]
 
 
-def test_a_table_that_would_shrink_keeps_the_other_as_it_is(project: Path) -> None:
-    before = [held(full(project), name, "2024-05-04") for name in ("orders", "order_lines")]
-    (project / "short").touch()
-    done = execute(project, "--force", "--processor", "orders", "--dates", "2024-05-04")
+def test_a_table_that_would_shrink_keeps_the_other_as_it_is(full: Path) -> None:
+    before = [held(full, name, "2024-05-04") for name in ("orders", "order_lines")]
+    (full / "short").touch()
+    done = execute(full, "--force", "--processor", "orders", "--dates", "2024-05-04")
     assert done.returncode == 1
     assert "shrank, 6 keys -> 4 in order_lines; nothing was changed" in " ".join(done.stdout.split())
-    assert [held(project, name, "2024-05-04") for name in ("orders", "order_lines")] == before
+    assert [held(full, name, "2024-05-04") for name in ("orders", "order_lines")] == before
 
 
-def test_what_a_call_lacks_is_said_with_its_table(project: Path) -> None:
-    (project / "short").touch()
-    done = execute(project, "--dates", "2024-05-04", "--layer", "raw")
+def test_what_a_call_lacks_is_said_with_its_table(bare: Path) -> None:
+    (bare / "short").touch()
+    done = execute(bare, "--dates", "2024-05-04", "--layer", "raw")
     assert done.returncode == 1
     assert "partial 4/6 in order_lines" in " ".join(done.stdout.split())
 
 
-def test_an_answer_that_names_too_few_tables_is_refused(project: Path) -> None:
-    (project / "odd").touch()
-    done = execute(project, "--dates", "2024-05-04", "--layer", "raw")
+def test_an_answer_that_names_too_few_tables_is_refused(bare: Path) -> None:
+    (bare / "odd").touch()
+    done = execute(bare, "--dates", "2024-05-04", "--layer", "raw")
     assert done.returncode == 1
     words = 'it fills 2 tables, so that it must return {"orders": rows, "order_lines": rows}'
     assert words in " ".join(done.stdout.split())
-    with duckdb.connect(str(project / "w.duckdb")) as connection:
+    with duckdb.connect(str(bare / "w.duckdb")) as connection:
         assert connection.execute("SELECT COUNT(*) FROM duckdb_tables()").fetchall() == [(0,)]
 
 
-def test_a_waived_date_is_waived_in_both(project: Path) -> None:
-    full(project)
-    spoil(project, "DELETE FROM shop.order_lines WHERE day = '2024-05-04'")
-    assert backfill(project, "waive", "orders", "2024-05-04", "--reason", "lost").returncode == 0
-    assert reasons(project, "--layer", "raw") == {}
+def test_a_waived_date_is_waived_in_both(full: Path) -> None:
+    spoil(full, "DELETE FROM shop.order_lines WHERE day = '2024-05-04'")
+    assert backfill(full, "waive", "orders", "2024-05-04", "--reason", "lost").returncode == 0
+    assert reasons(full, "--layer", "raw") == {}
