@@ -75,9 +75,8 @@ class CommandRunner:
 
     def _load(self, call: Call, files: list[Path]) -> BatchResult:
         if self.loader is None:
-            return _all(
-                call, outcome_of("failed", f"it left files in ${OUT}, and this warehouse takes none: write into the table")
-            )
+            why = f"it left files in ${OUT}, which this warehouse does not take in. Write into the table"
+            return _all(call, outcome_of("failed", why))
         if len(call.batch.processors) > 1:
             return _all(call, outcome_of("failed", f"it left files in ${OUT} for several processors. Take together= away"))
         return self.loader.load(call, files)
