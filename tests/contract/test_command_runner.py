@@ -38,14 +38,10 @@ rows = ", ".join(f"(DATE '2024-10-{day}', '{player}', 7)" for day, _, player in 
 query = f"SELECT * FROM (VALUES {rows}) AS t(day, player, points)"
 duckdb.execute(f"COPY ({query}) TO '{os.environ['BACKFILL_OUT']}/rows.parquet' (FORMAT parquet)")
 """
-#: Leaves a child that writes its number and never ends, then does not end itself.
+#: Starts a child that no request ends, writes its number into a file, and then ends itself or does not.
 CHILDREN = """
-import subprocess, sys, time
-stays = "import signal, time; signal.signal(15, 1); print('up', flush=True); time.sleep(600)"
-child = subprocess.Popen([sys.executable, "-c", stays])
-open(sys.argv[1], "w").write(str(child.pid))
-if sys.argv[2] == "stay":
-    time.sleep(600)
+(trap '' TERM; exec sleep 600) & echo $! > "$1"; echo up
+if [ "$2" = stay ]; then wait; fi
 """
 
 
@@ -60,7 +56,8 @@ class Bench:
 
     def call(self, code: str, *words: str, days: tuple[int, ...] = (22,), together: int = 1, **spec: Any) -> Call:
         as_it_is = code.replace("{", "{{").replace("}", "}}")
-        command = Command([sys.executable, "-c", as_it_is, *words], **({"timeout": 30.0} | spec))
+        program = ["sh", "-c", as_it_is, "sh"] if code == CHILDREN else [sys.executable, "-c", as_it_is]
+        command = Command([*program, *words], **({"timeout": 30.0} | spec))
         dates, names = DateSet.of(*(date(2024, 10, day) for day in days)), ("lines", "more")[:together]
         return Call(
             batch=Batch(number=3, processors=names, dates=dates),
@@ -208,8 +205,8 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lo
 @needs_proc
 def test_when_its_time_is_up_it_is_killed_with_its_children(bench: Bench) -> None:
     mark = bench.folder / "pid"
-    outcome = only(bench.run(CHILDREN, str(mark), "stay", timeout=1.5))
-    assert outcome == Outcome(claim=Claim.FAILED, failure=Failure.TRANSIENT, why="killed after 1.5 s: up")
+    outcome = only(bench.run(CHILDREN, str(mark), "stay", timeout=1.0))
+    assert outcome == Outcome(claim=Claim.FAILED, failure=Failure.TRANSIENT, why="killed after 1 s: up")
     assert until(lambda: gone(int(mark.read_text(encoding="utf-8"))))
 
 
