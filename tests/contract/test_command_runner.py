@@ -131,6 +131,12 @@ def test_a_program_that_is_not_there_fails_and_raises_nothing(bench: Bench) -> N
     assert only(bench.runner.run(replace(call, spec=spec))).why == f"it could not be run: Permission denied: {bench.folder}"
 
 
+def test_a_log_that_cannot_be_kept_stops_before_the_call(bench: Bench) -> None:
+    (bench.folder / "logs").write_text("in the way", encoding="utf-8")
+    assert only(bench.run("open('ran', 'w')")).why.startswith("its log or files cannot be kept: ")
+    assert not (bench.folder / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
