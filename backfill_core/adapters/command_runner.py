@@ -49,8 +49,8 @@ class CommandRunner:
             return self._run(call, call.spec, secrets)
         except TemplateError as error:
             return _all(call, outcome_of("failed", f"nothing was run: {error}"))
-        except (OSError, ValueError) as error:
-            return _all(call, outcome_of("failed", masked(_start_words(error, call.spec), secrets)))
+        except OSError as error:  # of its folders and its log: a program that cannot be started is told of where it is started
+            return _all(call, outcome_of("failed", f"its log or files cannot be kept: {error.strerror}: {error.filename}"))
 
     def close(self) -> None:
         """Kills what is under way."""
@@ -65,7 +65,10 @@ class CommandRunner:
             file.write(f"$ {masked(shlex.join(arguments), secrets)}\n")
         with self.folders.out(call) as out:
             environment = {**self.environment, **given, OUT: str(out)}
-            ended = self.children.run(arguments, folder=self.root, environment=environment, log=log, limit=spec.time_limit)
+            try:
+                ended = self.children.run(arguments, folder=self.root, environment=environment, log=log, limit=spec.time_limit)
+            except (OSError, ValueError) as error:
+                return _all(call, outcome_of("failed", masked(_start_words(error, arguments[0]), secrets)))
             mask_file(log, secrets)
             outcome = _outcome(ended, spec, masked(words_of(_output(log)), secrets))
             files = sorted(out.glob("*.parquet"))
@@ -75,9 +78,8 @@ class CommandRunner:
 
     def _load(self, call: Call, files: list[Path]) -> BatchResult:
         if self.loader is None:
-            return _all(
-                call, outcome_of("failed", f"it left files in ${OUT}, and this warehouse takes none: write into the table")
-            )
+            why = f"it left files in ${OUT}, which this warehouse does not take in. Write into the table"
+            return _all(call, outcome_of("failed", why))
         if len(call.batch.processors) > 1:
             return _all(call, outcome_of("failed", f"it left files in ${OUT} for several processors. Take together= away"))
         return self.loader.load(call, files)
@@ -102,9 +104,9 @@ def _output(log: Path) -> bytes:
     return b"".join(lines[marks[-1] + 1 :] if marks else lines)
 
 
-def _start_words(error: OSError | ValueError, spec: Command) -> str:
-    if isinstance(error, FileNotFoundError) and error.filename == spec.arguments[0]:
-        return f'no program "{spec.arguments[0]}". Install it, or name it by its path'
+def _start_words(error: OSError | ValueError, program: str) -> str:
+    if isinstance(error, FileNotFoundError) and error.filename == program:
+        return f'no program "{program}". Install it, or name it by its path'
     if isinstance(error, OSError):
         return f"it could not be run: {error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     return f"it could not be run: {error}"

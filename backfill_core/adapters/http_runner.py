@@ -6,9 +6,9 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any
 from urllib.parse import quote, urljoin
 
 from backfill_core.adapters.call_folder import CallFolders, masked
@@ -262,8 +262,9 @@ def _name_of(call: Call, name: str) -> str:
 
 
 def _log_reply(log: Callable[[str], None], reply: Reply) -> None:
-    said: Any = reply.body[:_KEPT].decode("utf-8", "replace")
-    log(f"< HTTP {reply.status}" + (f"\n< {said}" if said else ""))
+    said = reply.body[:_KEPT].decode("utf-8", "replace")
+    with suppress(OSError):  # what the service did counts, whether it can be written down here or not
+        log(f"< HTTP {reply.status}" + (f"\n< {said}" if said else ""))
 
 
 def _seconds(going: _Going, poll: Poll) -> str:

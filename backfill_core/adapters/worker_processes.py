@@ -74,7 +74,10 @@ class WorkerProcesses:
             well = True
             return answer
         except BrokenExecutor as error:
-            raise WorkerEndedError("its process ended in the middle of it: killed, or out of memory") from error
+            why = (
+                "killed, for the run was stopped" if self._closed else "its process ended in the middle: killed, or out of memory"
+            )
+            raise WorkerEndedError(why) from error
         except TimeUpError:
             raise
         except Exception:
@@ -94,6 +97,8 @@ class WorkerProcesses:
 
     def _take(self) -> _Worker:
         with self._lock:
+            if self._closed:
+                raise WorkerEndedError("the run was stopped")
             worker = self._idle.pop() if self._idle else None
             if worker:
                 self._busy[worker.pid] = worker

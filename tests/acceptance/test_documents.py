@@ -34,6 +34,19 @@ def test_the_project_in_the_authors_guide_works(tmp_path: Path) -> None:
     assert "order_files 2024-05-02: missing: no landing file" in done.stdout
 
 
+def test_the_processors_in_the_guide_to_runners_are_right(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(blocks(ROOT / "docs" / "plugins.md", "toml")[0], encoding="utf-8")
+    for guide in ("plugins.md", "runners.md"):
+        for text in blocks(ROOT / "docs" / guide, "python") + blocks(ROOT / "docs" / guide, "sql"):
+            path = tmp_path / re.split(r"\s+", text, maxsplit=2)[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    understood = backfill(tmp_path, "graph")
+    assert understood.returncode == 0, understood.stderr
+    for name in ("totals", "mirror", "scores", "ranks", "predictions", "odds"):
+        assert name in understood.stdout
+
+
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_and_make_targets_exist(text: Path) -> None:
     body = text.read_text(encoding="utf-8")

@@ -315,6 +315,20 @@ def test_what_cannot_be_filled_in_stops_before_the_call(runner: HttpRunner, chan
     assert outcome.why.startswith(why)
 
 
+def test_an_answer_counts_although_it_cannot_be_written_down(runner: HttpRunner, tmp_path: Path) -> None:
+    def closes(_asked: Asked, _before: int) -> Said:
+        log = tmp_path / "logs" / "r12" / "7.log"
+        log.unlink()
+        log.mkdir()
+        return Said(body=results(pdc="success"))
+
+    with serving(closes) as service:
+        assert ask(runner, spec(service)) == {"pdc": DONE}
+        (outcome,) = ask(runner, spec(service)).values()
+    assert outcome.why.startswith("nothing was sent: ")
+    assert len(service.asked) == 1
+
+
 def test_values_in_an_address_are_quoted(runner: HttpRunner) -> None:
     with serving(Said()) as service:
         runner = HttpRunner(runner.folders, {"BASE": f"{service.url}/"})

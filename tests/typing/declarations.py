@@ -10,11 +10,14 @@ from backfill_core import (
     SEASON_TO_DATE,
     SOURCE,
     Allowed,
+    Answer,
     AtMost,
     CalendarKeys,
+    Command,
     EveryDay,
     Files,
     Gate,
+    Http,
     KeysOf,
     Layer,
     MatchingKeys,
@@ -23,12 +26,15 @@ from backfill_core import (
     NotNull,
     Offending,
     Output,
+    Poll,
     Positive,
     Processor,
     Python,
     Rows,
     RunContext,
     Schedule,
+    Service,
+    Sign,
     Sql,
     Table,
     UniqueKey,
@@ -74,6 +80,14 @@ TOTALS = Processor(
     complete_when=KeysOf("orders", at_least=10, window=SEASON_TO_DATE, share=0.9),
     run={"local": Sql("sums.sql", max_dates=7)},
 )
+
+SHARED = Service(name="l4", in_flight=5, lock=600.0)
+PROGRAM = Command(["run", "{date}"], environment={"KEY": "{env:KEY}"}, exit_codes={3: "declined"}, timeout=60.0, service=SHARED)
+ANSWER = Answer(
+    results="results", status="ok", means={True: "done", "no": "failed"}, signs=(Sign("locked", at="a", values=(0,)),)
+)
+SERVICE = Http("https://l4.test/x", json={"d": ["{date}"]}, answer=ANSWER, poll=Poll("{location}"), statuses={404: "declined"})
+Command(["run"], exit_codes={3: "decline"})  # type: ignore[dict-item]
 
 assert_type(RAW.short, str)
 assert_type(ORDERS.needs, tuple[Need, ...])
