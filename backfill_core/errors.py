@@ -150,6 +150,10 @@ class WarehouseReadOnly(BackfillError):
     """the warehouse {path} cannot be written: {problem}. Nothing was run"""
 
 
+class CloudError(BackfillError):
+    """BigQuery of project {project}: {problem}"""
+
+
 class LandingError(BackfillError):
     """landing files below {path} cannot be read: {problem}"""
 

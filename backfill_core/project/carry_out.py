@@ -6,27 +6,31 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from backfill_core.adapters.duckdb_runners import PythonRunner, SqlRunner
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
 from backfill_core.errors import BadPlanFile, BadSql, PlanDrifted
 from backfill_core.events import RunStarted
 from backfill_core.execute import Drain, Execution, World
-from backfill_core.model.runs import Python, Sql
+from backfill_core.model.runs import Sql
 from backfill_core.plan import Plan
 from backfill_core.planning.drift import Drift, drift
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
 from backfill_core.project.look import Asking, Look, look
 from backfill_core.project.session import Session
+from backfill_core.project.targets import check_runnable, runners_for
 from backfill_core.queries.asking import sql_path, tables_named
 from backfill_core.reports.jsons import coverage_json
 from backfill_core.run_state import RunState
 
+if TYPE_CHECKING:
+    from backfill_core.project.targets import OpenWarehouse
 
-def replan(session: Session, warehouse: DuckDBWarehouse, old: Plan, path: str) -> tuple[Plan, Look, Drift]:
+
+def replan(session: Session, warehouse: OpenWarehouse, old: Plan, path: str) -> tuple[Plan, Look, Drift]:
     """The plan that an older one's request gives now. Raises BadPlanFile or PlanDrifted."""
     if old.request.target != session.target_name:
         raise BadPlanFile(path=path, problem=f'it is for target "{old.request.target}", not "{session.target_name}"')
@@ -44,7 +48,7 @@ def replan(session: Session, warehouse: DuckDBWarehouse, old: Plan, path: str) -
 
 def carry_out(
     session: Session,
-    warehouse: DuckDBWarehouse,
+    warehouse: OpenWarehouse,
     plan: Plan,
     coverage: Coverage,
     *,
@@ -62,19 +66,20 @@ def carry_out(
         for name, processor in pipeline.processors.items()
         if isinstance(spec := processor.spec_for(pipeline.runtime), Sql)
     }
+    runners = runners_for(session.target, session.root, warehouse, files)
+    check_runnable(pipeline, list(plan.planned()), runners, session.target_name)
     _check_sql(session, warehouse, plan, files)
+    # Whoever labels jobs follows the run, to know its name.
+    jobs = None if isinstance(warehouse, DuckDBWarehouse) else warehouse.jobs
     journal = session.journal(read_only=False)
     try:
         world = World(
             warehouse=warehouse,
             landing=session.landing,
-            runners={
-                Sql: SqlRunner(warehouse, files),
-                Python: PythonRunner(warehouse, session.root / session.target.landing),
-            },
+            runners=runners,
             journal=journal,
             clock=clock,
-            listeners=listeners,
+            listeners=(*([jobs.labels] if jobs else []), *listeners),
         )
         execution = Execution(
             pipeline,
@@ -99,10 +104,12 @@ def carry_out(
         )
         return execution.run(started, session.resource)
     finally:
+        if jobs and drain.at_once:
+            jobs.stop()
         journal.close()
 
 
-def _check_sql(session: Session, warehouse: DuckDBWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:
+def _check_sql(session: Session, warehouse: OpenWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:
     """Raises BadSql for a file that no call could run, before any call leaves."""
     for name in plan.planned():
         if name in files:
