@@ -150,6 +150,10 @@ class WarehouseReadOnly(BackfillError):
     """the warehouse {path} cannot be written: {problem}. Nothing was run"""
 
 
+class PreflightFailed(InvalidProject):
+    """{message}"""
+
+
 class CloudError(BackfillError):
     """BigQuery of project {project}: {problem}"""
 

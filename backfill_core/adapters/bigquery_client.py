@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,11 @@ class Account:
     request_timeout: float = 60.0
 
 
-def connect(account: Account) -> bigquery.Client:
-    """Google's client, with no credentials where BigQuery is served on this machine. Raises CloudError where there are none."""
+def connect(account: Account, most: Callable[[], float]) -> bigquery.Client:
+    """Google's client, whose requests may each take as many seconds as ``most`` says then.
+
+    It has no credentials where BigQuery is served on this machine. Raises CloudError where there should be some and are none.
+    """
     import requests
     from google.auth.credentials import AnonymousCredentials
     from google.auth.exceptions import GoogleAuthError
@@ -41,8 +45,8 @@ def connect(account: Account) -> bigquery.Client:
         """Every request has an end: the client would give the wait for results two minutes at the least, others none."""
 
         def request(self, *given: Any, **more: Any) -> Any:
-            asked, most = more.pop("timeout", None), account.request_timeout
-            bounded = min(asked, most) if isinstance(asked, (int, float)) else most
+            asked = more.pop("timeout", None)
+            bounded = min(asked, most()) if isinstance(asked, (int, float)) else most()
             return super().request(*given, timeout=bounded, **more)  # type: ignore[no-untyped-call, misc]
 
     try:

@@ -55,12 +55,14 @@ class Jobs:
         #: Jobs that failed: to send one of those again would only tell the same.
         self._dead: set[str] = set()
         self._stopped = threading.Event()
+        #: When the call that a thread is in has to end, on the monotonic clock.
+        self._ends = threading.local()
 
     def client(self) -> Any:
         """Google's client, made when it is first used. Raises CloudError where there are no credentials."""
         with self._making:
             if self._client is None:
-                self._client = connect(self.account)
+                self._client = connect(self.account, self._most)
             return self._client
 
     def rows(self, query: Query, *, layer: str, within: float) -> list[tuple[Any, ...]]:
@@ -93,6 +95,12 @@ class Jobs:
                 if failure_of(error) is not Failure.TRANSIENT or monotonic() + 0.2 >= until or self._stopped.wait(0.2):
                     raise
 
+    def created(self, query: Query, *, within: float) -> datetime:
+        """When BigQuery says that the job of a query was made."""
+        job = self._insert(query, new_id("clock"), {}, monotonic() + within)
+        found: datetime = job.created
+        return found
+
     def running(self, labels: Mapping[str, str]) -> list[bigquery.QueryJob]:
         """Our jobs with those labels that are not done."""
         found = []
@@ -117,8 +125,14 @@ class Jobs:
         if self._client is not None:
             self._client.close()
 
+    def _most(self) -> float:
+        """Seconds that a request may take: those of any, or what is left to the call that it is made for."""
+        ends: float | None = getattr(self._ends, "at", None)
+        return self.account.request_timeout if ends is None else max(0.2, min(self.account.request_timeout, ends - monotonic()))
+
     def _once(self, query: Query, job: str, labels: Mapping[str, str], until: float) -> list[tuple[Any, ...]]:
         self._open.add(job)
+        self._ends.at = until
         sent = None
         try:
             sent = self._insert(query, job, labels, until) if query.text else self._get(job)
@@ -132,6 +146,7 @@ class Jobs:
                 self._cancel(job)
             raise
         finally:
+            self._ends.at = None
             self._open.discard(job)
 
     def _insert(self, query: Query, job: str, labels: Mapping[str, str], until: float, *, dry: bool = False) -> bigquery.QueryJob:

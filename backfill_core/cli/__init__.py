@@ -14,7 +14,10 @@ import click
 #: Every command, with the line that the overview shows for it.
 COMMANDS = {
     "accept": "Record stale dates as reviewed.",
+    "config": "Every setting, and where it came from.",
     "coverage": "What every layer and table holds.",
+    "create-tables": "Make the declared tables that are not there.",
+    "doctor": "Whether a target is fit for a run.",
     "execute": "Carry a plan out, layer by layer, through its gates.",
     "gaps": "What is missing, as a list for --dates-file.",
     "graph": "Layers and processors, and what each reads.",
@@ -41,7 +44,7 @@ class _Lazy(click.Group):
             close = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             hint = f' Did you mean "{close[0]}"?' if close else ""
             raise click.UsageError(f'no command "{cmd_name}".{hint}', ctx=ctx)
-        command: click.Command = import_module(f"backfill_core.cli.{cmd_name}").command
+        command: click.Command = import_module(f"backfill_core.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -28,9 +28,18 @@ if TYPE_CHECKING:
 @click.option("--concurrency", type=click.IntRange(1, 256), help="Calls in flight at most (default: that of the settings).")
 @click.option("--plan", "plan_file", metavar="FILE", help="Carry out a plan written by plan --out, and nothing else.")
 @click.option("--allow-blocked", is_flag=True, help="Exit 0 although units were blocked when planned.")
+@click.option("--skip-preflight", is_flag=True, help="Do not ask first whether the target is fit for it.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing at all.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def command(ask: Ask, concurrency: int | None, plan_file: str | None, allow_blocked: bool, dry_run: bool, yes: bool) -> None:
+def command(
+    ask: Ask,
+    concurrency: int | None,
+    plan_file: str | None,
+    allow_blocked: bool,
+    skip_preflight: bool,
+    dry_run: bool,
+    yes: bool,
+) -> None:
     """Carry a plan out, layer by layer, through its gates. What a table holds afterwards is what counts as done."""
     from backfill_core.cli.progress import Progress
     from backfill_core.execute import Drain
@@ -62,6 +71,8 @@ def command(ask: Ask, concurrency: int | None, plan_file: str | None, allow_bloc
             raise PlanDrifted(hash=agreed.hash[:8], moved=str(drift(agreed, plan)), again=ask.again("execute"))
         if not plan.units:
             sys.exit(ExitCode.INCOMPLETE if plan.blocked and not allow_blocked else ExitCode.OK)
+        if not skip_preflight:
+            _preflight(session, warehouse, plan)
         drain = Drain()
         _obey_signals(drain)
         with Progress(again := ask.again("execute") if not plan_file else f"backfill execute --plan {plan_file}") as progress:
@@ -102,6 +113,18 @@ def _plan(session: Session, warehouse: OpenWarehouse, ask: Ask, file: str | None
     head = session.head(f"execute {plan.hash[:8]}", looked.coverage.span, looked.ends)
     doing = f"backfill execute --plan {file}" if file else ask.again("execute")
     return plan, looked.coverage, [*said, *plan_lines(plan, session.pipeline, looked.coverage, head, doing)]
+
+
+def _preflight(session: Session, warehouse: OpenWarehouse, plan: Plan) -> None:
+    """Says what was found. Raises PreflightFailed for what would spoil the run. An embedded warehouse's plan has shown it all."""
+    from backfill_core.project.settings import LocalTarget
+
+    if isinstance(session.target, LocalTarget):
+        return
+    from backfill_core.project.preflight import refuse_unfit
+
+    for finding in refuse_unfit(session, warehouse, plan):
+        click.echo(f"warning: {finding.what}", err=True)
 
 
 def _obey_signals(drain: Drain) -> None:

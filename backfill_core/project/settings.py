@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from backfill_core.errors import BadSettings, NoProject, UnknownTarget, did_you_
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _PREFIX = "BACKFILL_"
 _OWN_FILE = "backfill.toml"
+#: Words in the name of a setting that is shown to nobody.
+_SECRETS = ("token", "secret", "password", "key")
 
 
 class _Where(BaseModel):
@@ -195,6 +198,15 @@ def leaves(model: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple
                 yield from leaves(each, (*here, key))
         else:
             yield here, value
+
+
+def masked(path: tuple[str, ...], value: Any) -> str:
+    """A setting as it may be shown: nothing of what looks like a secret, nor of what a URL has before its host."""
+    if value is None or value == {}:
+        return ""
+    if any(word in path[-1].lower() for word in _SECRETS):
+        return "***"
+    return re.sub(r"://[^/@]+@", "://***@", str(value))
 
 
 def origin(layers: list[SettingsLayer], path: tuple[str, ...]) -> str:
