@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from backfill_core.adapters.bigquery_client import Account
@@ -24,6 +25,8 @@ from backfill_core.queries.sql import PairQuery, QuestionSql
 
 #: Pseudo-columns of a table that is partitioned by when its rows came. Either of them prunes.
 INGESTION = {"_PARTITIONDATE": "DATE", "_PARTITIONTIME": "TIMESTAMP"}
+#: Seconds for which a dataset's tables are taken to be as they were seen.
+_HOLDS = 60.0
 _COLUMNS = "SELECT table_name, column_name, data_type, is_partitioning_column FROM {}.INFORMATION_SCHEMA.COLUMNS"
 
 
@@ -67,6 +70,8 @@ class BigQueryWarehouse:
         #: The column that each table is partitioned by, as last seen; a table without one, or not seen, is not in it.
         self.partitions: dict[str, str] = {}
         self._counting = threading.Lock()
+        #: Each dataset's tables as last seen, and when: a run looks often, and makes none.
+        self._seen: dict[str, tuple[float, dict[str, dict[str, str]]]] = {}
         self._rules: dict[tuple[str, str], str] = {}
 
     def schema(self, datasets: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
@@ -108,6 +113,13 @@ class BigQueryWarehouse:
         self.jobs.close()
 
     def _schema_of(self, dataset: str) -> dict[str, dict[str, str]]:
+        at, tables = self._seen.get(dataset, (0.0, {}))
+        if not at or monotonic() - at > _HOLDS:
+            tables = self._asked_schema(dataset)
+            self._seen[dataset] = monotonic(), tables
+        return tables
+
+    def _asked_schema(self, dataset: str) -> dict[str, dict[str, str]]:
         path = self.names.parts(f"{dataset}.x")[:-1]
         try:
             rows = self._ask("schema", "none", Query(_COLUMNS.format(BIGQUERY.name(*path)), {}))

@@ -285,6 +285,8 @@ class Engine:
         from sqlglot import exp
 
         total = 0
+        if isinstance(statement, exp.Create) and not statement.find(exp.TemporaryProperty):
+            return 0  # what it names is not there yet
         for dataset, name, table in self._real_tables(statement):
             if isinstance(table.parent, (exp.Insert, exp.Schema, exp.Create)):
                 continue  # written, not read

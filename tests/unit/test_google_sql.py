@@ -286,7 +286,7 @@ def test_google_analyses_what_replaces_dates(google: Google) -> None:
     keyed = replace(STAMPED, only={"source": "api"})
     for table in (BY_DAY, keyed, WRITTEN, replace(BY_DAY, key=())):
         columns = [table.date, "player", "team", "source"]
-        select = f"SELECT {', '.join(columns)} FROM `box`.`roster` WHERE day BETWEEN @date_from AND @date_to"
+        select = f"SELECT {', '.join(map(BIGQUERY.name, columns))} FROM `box`.`roster` WHERE day BETWEEN @date_from AND @date_to"
         script = replacing(select, columns, table, DAYS, Names())
         kinds = {name: LINES[name] for name in columns}
         seen = google.with_tables(
