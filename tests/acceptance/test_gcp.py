@@ -161,7 +161,7 @@ def test_the_doctor_names_what_is_wrong_and_where(shop: Path, server: BigQuerySe
     assert came.returncode == 2
     said = came.stdout.splitlines()
     assert said[0] == f"doctor  cloud  {shop.name} (shop-project)  2024-05-01.. UTC"
-    weeks = 'error: shop.weeks has no column day (it has analysis_date DATE). plugins/all.py:14: write date="analysis_date".'
+    weeks = 'error: shop.weeks has no column day (it has analysis_date DATE). plugins/all.py:13: write date="analysis_date".'
     assert weeks in said, said
     assert "error: shop.sums may not be written. Grant roles/bigquery.dataEditor on shop" in said
     assert any(line.startswith("error: this machine's clock is 120 s ahead of BigQuery's") for line in said)
