@@ -56,6 +56,20 @@ class DateFacts:
 
 NO_FACTS = DateFacts(exists=False)
 
+#: The values of a key's columns, as text; None is a value that is not there.
+Key = tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysFound:
+    """The keys by which a table differs on a day from what is wanted: how many, and the first of them, ascending."""
+
+    absent: int
+    #: Keys beyond what is wanted.
+    surplus: int
+    first_absent: tuple[Key, ...] = ()
+    first_surplus: tuple[Key, ...] = ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:

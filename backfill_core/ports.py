@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a command that only plans needs no events, and loading them would show in its time
-    from backfill_core.coverage import DateFacts
+    from backfill_core.coverage import DateFacts, KeysFound
     from backfill_core.events import Event, Outcome, RunStarted
     from backfill_core.model.calendar import Schedule, ScheduleEntry, Season
     from backfill_core.model.processor import Processor
     from backfill_core.model.runs import RunSpec
     from backfill_core.model.table import Files, Table
     from backfill_core.model.units import Batch, Unit
-    from backfill_core.queries.question import TableQuestion
+    from backfill_core.queries.question import KeysQuestion, TableQuestion
 
 
 class Warehouse(Protocol):
@@ -33,6 +33,12 @@ class Warehouse(Protocol):
 
     def observe_all(self, questions: Sequence[TableQuestion]) -> list[DateFacts]:
         """The facts of several, in their order, asked side by side where that is faster. Raises UnreadableTable."""
+
+    def differing_keys(self, question: KeysQuestion, limit: int) -> KeysFound:
+        """Which keys lack on a day and which are beyond what is wanted, at most ``limit`` of each named.
+
+        In one query. Their numbers are those that ``observe`` counts. Raises UnreadableTable.
+        """
 
     def close(self) -> None: ...
 
@@ -117,6 +123,11 @@ class Journal(Protocol):
 
     def runs(self) -> list[str]:
         """Names of all runs, oldest first."""
+
+    def unit_events(self, target: str, unit: Unit) -> Iterator[tuple[str, Sequence[Event]]]:
+        """Newest run on a target first, of those that say anything of a unit: the run and, in their order, the events that
+        tell of the unit, with the ends of the calls it was in.
+        """
 
     def durations(self, target: str) -> Mapping[str, Sequence[float]]:
         """Seconds a unit took on a target, by processor: lately verified units, and none that wrote nothing."""

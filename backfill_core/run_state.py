@@ -23,6 +23,7 @@ from backfill_core.events import (
     Word,
 )
 from backfill_core.gates import Verdict
+from backfill_core.model.units import Unit
 from backfill_core.plan import Plan
 
 
@@ -118,6 +119,12 @@ class RunState:
     def count(self, *words: Word) -> int:
         """Units that ended with one of those words."""
         return sum(len(by.get(word, DateSet())) for by in self.words.values() for word in words)
+
+    @property
+    def first_failed(self) -> Unit | None:
+        """The first unit that was tried in vain."""
+        lost = [ending for ending in self.endings if ending.word in (Word.FAILED, Word.DECLINED)]
+        return Unit(lost[0].processor, lost[0].dates.first) if lost else None
 
     @property
     def units(self) -> int:

@@ -13,14 +13,15 @@ from typing import Any
 from backfill_core.adapters.bigquery_client import Account
 from backfill_core.adapters.bigquery_errors import reason_of, words_of
 from backfill_core.adapters.bigquery_jobs import Jobs, cloud_error
-from backfill_core.coverage import DateFacts
+from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import day_number
 from backfill_core.errors import BackfillError, CloudError, UnreadableTable
 from backfill_core.model.table import Table
 from backfill_core.queries.answers import facts_of_rows, put_pair
+from backfill_core.queries.comparison_sql import ComparisonSql, keys_found
 from backfill_core.queries.dialect import BIGQUERY, Names, Query
 from backfill_core.queries.named import named, offending_query
-from backfill_core.queries.question import OffendingQuery, TableQuestion
+from backfill_core.queries.question import KeysQuestion, OffendingQuery, TableQuestion
 from backfill_core.queries.sql import PairQuery, QuestionSql
 
 #: Pseudo-columns of a table that is partitioned by when its rows came. Either of them prunes.
@@ -91,6 +92,10 @@ class BigQueryWarehouse:
         with ThreadPoolExecutor(self.side_by_side, thread_name_prefix="observe") as pool:
             answers = list(zip(asked, pool.map(self._answer, asked), strict=True))
         return [self._facts(question, answers) for question in questions]
+
+    def differing_keys(self, question: KeysQuestion, limit: int) -> KeysFound:
+        query = ComparisonSql(question.counted, BIGQUERY, self.names).differing(question.pair, limit)
+        return keys_found(self._answer(_Asked(question.counted, query, None)))
 
     def check(self, text: str, tables: Mapping[str, Table]) -> None:
         """Raises ValueError for GoogleSQL that BigQuery will not run, as a dry run tells."""

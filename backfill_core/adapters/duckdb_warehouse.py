@@ -13,15 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backfill_core.coverage import DateFacts
+from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import day_number
 from backfill_core.errors import UnreadableTable, WarehouseError, WarehouseHeld, WarehouseReadOnly
 from backfill_core.model.table import Table
 from backfill_core.queries.answers import facts_of_rows, put_pair
+from backfill_core.queries.comparison_sql import ComparisonSql, keys_found
 from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Names, Query
 from backfill_core.queries.named import named, offending_query
 from backfill_core.queries.portable import is_portable, with_params
-from backfill_core.queries.question import OffendingQuery, TableQuestion
+from backfill_core.queries.question import KeysQuestion, OffendingQuery, TableQuestion
 from backfill_core.queries.sql import QuestionSql
 
 if TYPE_CHECKING:
@@ -107,6 +108,16 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             raise UnreadableTable(table=question.table.name, problem=_first_line(error)) from error
         return facts
+
+    def differing_keys(self, question: KeysQuestion, limit: int) -> KeysFound:
+        import duckdb
+
+        self.asked += 1
+        query = ComparisonSql(question.counted, DUCKDB, self.names).differing(question.pair, limit)
+        try:
+            return keys_found(self._ask(self._connection, question.processor, query))
+        except duckdb.Error as error:
+            raise UnreadableTable(table=question.table.name, problem=_first_line(error)) from error
 
     def make_declared(self, tables: Iterable[Table], cursor: duckdb.DuckDBPyConnection) -> None:
         """Makes those of the tables that are not there and whose ddl is known, so that they can be read as empty."""

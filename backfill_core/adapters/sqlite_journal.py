@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sqlite3
@@ -18,6 +19,7 @@ from backfill_core.ports import Clock, Lease
 
 if TYPE_CHECKING:
     from backfill_core.events import Event, RunStarted
+    from backfill_core.model.units import Unit
 
 #: Version of the file's tables and of the events in them.
 SCHEMA = 1
@@ -154,14 +156,37 @@ class SqliteJournal:
         except (KeyError, TypeError, ValueError) as error:
             raise JournalError(path=self.path, problem=f"run {run} cannot be read: {error}") from error
 
-    def durations(self, target: str) -> dict[str, list[float]]:
-        from backfill_core.adapters.event_codec import decode
-        from backfill_core.durations import Durations
+    def unit_events(self, target: str, unit: Unit) -> Iterator[tuple[str, list[Event]]]:
+        from backfill_core.attempts import about
 
+        of_target = "SELECT id FROM runs WHERE target = ? ORDER BY id DESC"
+        for (run,) in self._db.execute(of_target, (target,)).fetchall():
+            # A run says much of other processors, which need not be read.
+            mine = "kind IN ('BatchStarted', 'UnitsEnded', 'UnitsUnverified') AND INSTR(body, ?)"
+            query = f"SELECT kind, body FROM events WHERE run = ? AND ({mine} OR kind = 'BatchEnded') ORDER BY seq"
+            told = about(unit, self._decoded(run, self._db.execute(query, (run, json.dumps(unit.processor)))))
+            if told:
+                yield f"r{run}", told
+
+    def _decoded(self, run: int, rows: Iterable[tuple[str, str]]) -> Iterator[Event]:
+        from backfill_core.adapters.event_codec import decode
+
+        try:
+            for kind, body in rows:
+                yield decode(kind, body)
+        except (KeyError, TypeError, ValueError) as error:
+            raise JournalError(path=self.path, problem=f"run r{run} cannot be read: {error}") from error
+
+    def durations(self, target: str) -> dict[str, list[float]]:
         # A long history costs no more than a short one: of the newest events, blocks are taken that lie evenly in their runs,
         # for a run ends with the processors of its last layer.
         mine = "FROM events WHERE run IN (SELECT id FROM runs WHERE target = ?)"
         (count,) = self._db.execute(f"SELECT COUNT(*) {mine}", (target,)).fetchone()
+        if not count:
+            return {}  # a plan of a new project needs no events, and loading them would show in its time
+        from backfill_core.adapters.event_codec import decode
+        from backfill_core.durations import Durations
+
         apart = max(1, -(-min(count, 10 * _LATELY) // _LATELY))
         rows = self._db.execute(
             f"SELECT run, kind, body {mine} AND kind IN ('BatchStarted', 'BatchEnded', 'UnitsEnded') AND seq / ? % ? = 0 "

@@ -19,6 +19,7 @@ COMMANDS = {
     "create-tables": "Make the declared tables that are not there.",
     "doctor": "Whether a target is fit for a run.",
     "execute": "Carry a plan out, layer by layer, through its gates.",
+    "explain": "Why one date of one processor is as it is.",
     "gaps": "What is missing, as a list for --dates-file.",
     "graph": "Layers and processors, and what each reads.",
     "impact": "What a re-run of some dates spoils.",

@@ -87,7 +87,9 @@ def command(
                 listeners=(progress,),
                 allow_blocked=allow_blocked,
             )
-    click.echo("\n".join(closing_lines(state, again, ask.again("plan"))))
+    failed = state.first_failed
+    look = ask.beside(f"explain {failed.processor} {failed.day}") if failed else ask.again("plan")
+    click.echo("\n".join(closing_lines(state, again, look)))
     assert state.ended is not None
     if drain.at_once:
         sys.stdout.flush()

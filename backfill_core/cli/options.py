@@ -67,6 +67,12 @@ class Ask:
         """That command with the same words."""
         return f"backfill {command} {self.typed}".rstrip()
 
+    def beside(self, command: str) -> str:
+        """That command, which names its dates, with those of the words that are about no dates."""
+        words = ["--today", str(self.asking.today)] if self.asking.today else []
+        words += ["--target", self.target] if self.target else []
+        return f"backfill {command} {shlex.join(words)}".rstrip()
+
 
 def _several(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def add(function: Callable[..., Any]) -> Callable[..., Any]:

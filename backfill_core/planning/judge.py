@@ -13,7 +13,6 @@ from backfill_core.model.calendar import CalendarDays
 from backfill_core.model.expectations import (
     AtMost,
     CalendarKeys,
-    Expectation,
     KeysOf,
     Rows,
 )
@@ -21,7 +20,8 @@ from backfill_core.model.needs import Need
 from backfill_core.model.processor import Processor
 from backfill_core.model.reviews import NO_REVIEWS, Reviews
 from backfill_core.model.table import Table
-from backfill_core.planning.need_met import need_met, reaches
+from backfill_core.planning.measure import is_enough, measured, share_of
+from backfill_core.planning.need_met import need_met
 from backfill_core.planning.newer import newer_in_window
 from backfill_core.planning.rules import failing
 from backfill_core.planning.state import state
@@ -160,11 +160,11 @@ class _Judge:
         for expectation in self.processor.expectations:
             if isinstance(expectation, AtMost):
                 continue
-            counts = self._measured(expectation, expected)
+            counts = measured(expectation, self.facts, self.calendars[self.processor.calendar], expected)
             if isinstance(expectation, KeysOf) and expectation.looks_back:
                 keyless = expected - DateSet.from_numbers([day for day, (_, want) in counts.items() if want])
                 historyless |= self._without_history(expectation, keyless)
-            share = expectation.share if isinstance(expectation, (CalendarKeys, KeysOf)) else 1.0
+            share = share_of(expectation)
             judged = expected
             if isinstance(expectation, Rows):
                 judged -= DateSet.from_numbers([day for day, (have, want) in counts.items() if have >= want])
@@ -172,38 +172,10 @@ class _Judge:
                 judged &= held
             for day in judged.numbers():
                 have, want = counts.get(day, (0, 0))
-                if want == 0 or not reaches(have, want, share):
+                if not is_enough(have, want, share):
                     short.append(day)
                     self.counts[day] = min(self.counts.get(day, (have, want)), (have, want), key=_fraction)
         return DateSet.from_numbers(short), historyless
-
-    def _measured(self, expectation: Expectation, expected: DateSet) -> Mapping[int, tuple[int, int]]:
-        """(there, wanted) by day. A day that is left out wants nothing that is known."""
-        match expectation:
-            case CalendarKeys():
-                return self._calendar_keys(expectation, expected)
-            case KeysOf():
-                shares = self.facts.shares.get(str(expectation), {})
-                return {day: (there, wanted) for day, (there, wanted, _) in shares.items()}
-            case Rows(at_least=at_least, exactly=exactly):
-                rows = self.facts.rows
-                want = max(at_least if exactly is None else exactly, 1)
-                return {day: (min(n, want) if exactly is not None else n, want) for day, n in rows.items()}
-            case AtMost():
-                return {}
-
-    def _calendar_keys(self, expectation: CalendarKeys, expected: DateSet) -> dict[int, tuple[int, int]]:
-        wanted = self.calendars[self.processor.calendar].keys
-        held = self.facts.keys.get(expectation.column, {})
-        counts = {}
-        for day in expected.numbers():
-            keys = wanted.get(day, frozenset())
-            rows = [n for key, n in held.get(day, {}).items() if key in keys]
-            if expectation.exactly:
-                counts[day] = (sum(min(n, expectation.exactly) for n in rows), expectation.exactly * len(keys))
-            else:
-                counts[day] = (sum(1 for n in rows if n >= expectation.at_least), len(keys))
-        return counts
 
     def _without_history(self, expectation: KeysOf, keyless: DateSet) -> DateSet:
         """Of the dates for which the window gives no keys, those whose window is there: nothing is expected of them.

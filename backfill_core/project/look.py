@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 
 from backfill_core.coverage import Coverage
 from backfill_core.dates import ONE_DAY, DateSet, Span
+from backfill_core.observe import read_calendars
 from backfill_core.plan import Cascade, Order, Request
 from backfill_core.planning.selection import Words, select
 from backfill_core.ports import Warehouse
@@ -46,8 +47,10 @@ class Look:
     warnings: tuple[str, ...]
 
 
-def look(session: Session, warehouse: Warehouse, asking: Asking, *, waive: bool = True) -> Look:
+def look(session: Session, warehouse: Warehouse, asking: Asking, *, waive: bool = True, also: Span | None = None) -> Look:
     """Reads the calendars and every table over a span; ``waive=False`` leaves waivers out.
+
+    ``also`` is looked at too, without being part of the request.
 
     Raises what `select` and `Session.span` raise, UnreadableTable or BadReviews.
     """
@@ -60,10 +63,14 @@ def look(session: Session, warehouse: Warehouse, asking: Asking, *, waive: bool 
         dates = DateSet.of_span(Span(season.first, max(season.first, min(season.last, today - ONE_DAY))))
     # What is rewritten spoils later dates: these are looked at too.
     asked = session.span(asking.first, asking.last, today, dates=dates, open_end=cascade is not Cascade.NONE)
-    coverage = session.observe(warehouse, asked.calendars, asked.span, today, waive=waive)
+    span, calendars = asked.span, asked.calendars
+    if also is not None and not (also.first in span and also.last in span):
+        span = Span(min(span.first, also.first), max(span.last, also.last))
+        calendars = read_calendars(session.pipeline, session.landing, span)
+    coverage = session.observe(warehouse, calendars, span, today, waive=waive)
     request = Request(
         target=session.target_name,
-        span=coverage.span,
+        span=asked.span,
         today=today,
         through=chosen.through,
         processors=chosen.processors,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 
 from backfill_core.dates import ONE_DAY, DateSet, Span
 from backfill_core.graph import Pipeline
@@ -23,7 +24,7 @@ from backfill_core.model.processor import Processor
 from backfill_core.model.table import Files, Table
 from backfill_core.model.windows import SeasonToDate
 from backfill_core.planning.windows import WindowMap
-from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, OffendingQuery, TableQuestion
+from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, KeysQuestion, OffendingQuery, TableQuestion
 
 
 def question_about(pipeline: Pipeline, processor: Processor, calendars: Mapping[str, CalendarDays], span: Span) -> TableQuestion:
@@ -56,6 +57,17 @@ def question_about(pipeline: Pipeline, processor: Processor, calendars: Mapping[
             if isinstance(rule, Offending)
         ),
     )
+
+
+def keys_questions(
+    pipeline: Pipeline, processor: Processor, calendars: Mapping[str, CalendarDays], day: date, missing: frozenset[str]
+) -> dict[str, KeysQuestion]:
+    """By expectation, what to ask to name the keys that a day lacks; ``missing`` tables are not there yet."""
+    question = question_about(pipeline, processor, calendars, Span(day, day)).without(missing)
+    return {
+        pair.name: KeysQuestion(processor=processor.name, table=question.table, day=day, pair=pair, absent=question.absent)
+        for pair in question.comparisons
+    }
 
 
 def tables_named(pipeline: Pipeline, names: tuple[str, ...]) -> dict[str, Table]:

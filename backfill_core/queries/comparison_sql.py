@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from backfill_core.coverage import Key, KeysFound
 from backfill_core.dates import Span, day_of
 from backfill_core.model.table import Table
 from backfill_core.queries.dialect import Dialect, Names, Query
@@ -23,8 +25,24 @@ class ComparisonSql:
         """One row a day: place, day, keys wanted and there, keys wanted, keys there that are not wanted."""
         return _Comparison(self, pair, place).query()
 
+    def differing(self, pair: KeyComparison, limit: int) -> Query:
+        """Of the question's one day, a row a key that lacks (part 0) or is not wanted (part 1), ``limit`` of each at most:
+        part, keys in the part, key columns as text.
+        """
+        return _Comparison(self, pair, 0).differing(limit)
+
     def slice(self, table: Table, alias: str, span: Span | None = None) -> Slice:
         return Slice(table, alias, span or self.question.span, self.dialect, self.names)
+
+
+def keys_found(rows: Iterable[tuple[Any, ...]]) -> KeysFound:
+    """What the rows of `ComparisonSql.differing` come to."""
+    counts = [0, 0]
+    names: tuple[list[Key], list[Key]] = ([], [])
+    for part, count, *key in rows:
+        counts[part] = count
+        names[part].append(tuple(key))
+    return KeysFound(absent=counts[0], surplus=counts[1], first_absent=tuple(names[0]), first_surplus=tuple(names[1]))
 
 
 class _Comparison:
@@ -42,11 +60,43 @@ class _Comparison:
         text = self._before_date() if self.pair.looks_back else self._on_date()
         return Query(text, self.params)
 
+    def differing(self, limit: int) -> Query:
+        first = self._param("limit", limit)
+        names = ", ".join(f"CAST({key} AS STRING) AS {key}" for key in self.keys)
+        # Engines do not agree on where nulls come, so that is said.
+        order = ", ".join(f"{key} IS NULL, {key}" for key in self.keys)
+        differing = (
+            f"SELECT CASE WHEN w = 1 THEN 0 ELSE 1 END AS part, {names} FROM wanted FULL JOIN held USING (day, {self.listed}) "
+            "WHERE w IS NULL OR h IS NULL"
+        )
+        numbered = (
+            f"SELECT part, COUNT(*) OVER (PARTITION BY part) AS n, {self.listed}, "
+            f"ROW_NUMBER() OVER (PARTITION BY part ORDER BY {order}) AS place FROM ({differing}) AS d"
+        )
+        text = (
+            f"WITH {self._sides()} SELECT part, n, {self.listed} FROM ({numbered}) AS p WHERE place <= {first} "
+            "ORDER BY part, place"
+        )
+        return Query(text, self.params)
+
+    def _sides(self) -> str:
+        """What is wanted on the date, and what is held: (day, keys…, 1 AS w) and (day, keys…, 1 AS h)."""
+        wanted = self._reaching() if self.pair.looks_back else self._by_season() if self.pair.seasons else self._wanted()
+        return f"wanted AS (SELECT DISTINCT day, {self.listed}, 1 AS w FROM ({wanted}) AS x), held AS ({self._held()})"
+
+    def _reaching(self) -> str:
+        """The keys that the window before the question's one day gives it."""
+        day = self._param("day", self.question.span.first)
+        return f"SELECT {day} AS day, {self.listed} FROM ({self._runs()}) AS runs WHERE runs.day < {day} AND {day} <= runs.ends"
+
+    def _runs(self) -> str:
+        """Each key with the runs of days over which it is wanted, which never overlap: day before the first, keys…, ends."""
+        return self._in_window() if self.pair.reaches else self._to_date()
+
     def _on_date(self) -> str:
         """Compares with keys that are wanted on the date itself."""
-        wanted = self._by_season() if self.pair.seasons else self._wanted()
         return (
-            f"WITH wanted AS (SELECT DISTINCT day, {self.listed}, 1 AS w FROM ({wanted}) AS x), held AS ({self._held()}) "
+            f"WITH {self._sides()} "
             f"SELECT {self.place} AS part, day, COUNT(CASE WHEN w = 1 AND h = 1 THEN 1 END) AS there, COUNT(w) AS wanted, "
             "COUNT(CASE WHEN w IS NULL THEN 1 END) AS beyond "
             f"FROM wanted FULL JOIN held USING (day, {self.listed}) GROUP BY day"
@@ -58,11 +108,10 @@ class _Comparison:
         What is wanted is only counted, from the runs of days over which each key is wanted: listed for every day it would
         be most of the work.
         """
-        reached = self._in_window() if self.pair.reaches else self._to_date()
         days = self._param("days", [day_of(number) for number in self.pair.days.numbers()])
         same = " AND ".join(f"held.{key} = reached.{key}" for key in self.keys)
         return (
-            f"WITH reached AS ({reached}), "
+            f"WITH reached AS ({self._runs()}), "
             "steps AS (SELECT day, ends, COUNT(*) AS n FROM reached GROUP BY 1, 2), "
             f"counts AS (SELECT d.day AS day, SUM(s.n) AS wanted FROM ({self.dialect.unnest.format(days)}) AS d "
             "JOIN steps AS s ON d.day > s.day AND d.day <= s.ends GROUP BY 1), "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 from backfill_core.dates import DateSet, Span
 from backfill_core.model.expectations import Value
@@ -171,3 +172,21 @@ class TableQuestion:
                 rule for rule in self.offending if not absent and not any(t.name in missing for t in rule.tables.values())
             ),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysQuestion:
+    """By which keys a table differs on one day from what a comparison wants of it: the comparison is made for that day alone."""
+
+    processor: str
+    table: Table
+    day: date
+    pair: KeyComparison
+    #: The table is not there yet: all that is wanted lacks.
+    absent: bool = False
+
+    @property
+    def counted(self) -> TableQuestion:
+        """The question that counts those keys."""
+        span = Span(self.day, self.day)
+        return TableQuestion(processor=self.processor, table=self.table, span=span, comparisons=(self.pair,), absent=self.absent)

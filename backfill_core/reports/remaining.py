@@ -7,6 +7,7 @@ from typing import Any
 
 from backfill_core.dates import DateSet, union
 from backfill_core.events import Word
+from backfill_core.planning.make_plan import NO_FILE
 from backfill_core.run_state import RunState
 
 
@@ -40,20 +41,31 @@ def remaining(state: RunState) -> list[Gap]:
 def given_up(state: RunState) -> dict[str, DateSet]:
     """Dates, by processor, that an ended run tried in vain or found missing and could not mend.
 
-    Not those it never came to, nor those it was not asked for.
+    Not those it never came to, nor those it was not asked for. Nor those that only waited for another date: once nobody
+    waits for that one, they can be made.
     """
     assert state.plan is not None and state.started is not None
     request, planned = state.plan.request, state.plan.planned()
     asked = DateSet.of_span(request.span) if request.dates is None else DateSet.of_span(request.span) & request.dates
-    found: dict[str, DateSet] = {}
+    lost: dict[str, DateSet] = {}
     for gap in remaining(state):
         tried = union(state.dates(word, gap.processor) for word in (Word.FAILED, Word.DECLINED))
         ended = union(state.dates(word, gap.processor) for word in Word)
         never = planned[gap.processor].dates - ended if gap.processor in planned else DateSet()
-        lost = gap.dates & asked & (tried if gap.state != "missing" else asked - never)
-        if lost and gap.state != "stale":
-            found[gap.processor] = found.get(gap.processor, DateSet()) | lost
-    return found
+        if gap.state != "stale":
+            dates = gap.dates & asked & (tried if gap.state != "missing" else asked - never)
+            lost[gap.processor] = lost.get(gap.processor, DateSet()) | dates
+    roots = union(dates - _waiting(state, name) for name, dates in lost.items())
+    roots |= union(cause.dates for blocked in state.plan.blocked for cause in blocked.because if cause.why == NO_FILE)
+    found = {name: dates - (_waiting(state, name) - roots) for name, dates in lost.items()}
+    return {name: dates for name, dates in found.items() if dates}
+
+
+def _waiting(state: RunState, name: str) -> DateSet:
+    """Dates of a processor that were held up by what others lack."""
+    assert state.plan is not None
+    before = state.plan.blocked_dates().get(name, DateSet())
+    return before | state.dates(Word.BLOCKED, name) | state.dates(Word.WITHHELD, name)
 
 
 def _explained(state: RunState, processor: dict[str, Any], word: str, dates: DateSet) -> list[Gap]:

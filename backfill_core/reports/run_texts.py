@@ -75,8 +75,8 @@ def status_lines(state: RunState, now: datetime, *, alive: bool) -> list[str]:
     return wrapped(lines)
 
 
-def closing_lines(state: RunState, again: str, plan: str) -> list[str]:
-    """What a run came to. ``again`` goes on with the same request, ``plan`` shows what is left of it."""
+def closing_lines(state: RunState, again: str, look: str) -> list[str]:
+    """What a run came to. ``again`` goes on with the same request, ``look`` shows why something of it is left."""
     assert state.ended is not None and state.plan is not None
     lines = [f"run {state.name} ended", *_table(state)]
     if state.plan.blocked:
@@ -87,7 +87,7 @@ def closing_lines(state: RunState, again: str, plan: str) -> list[str]:
     if state.ended.exit_code == 0:
         lines.append(f"next: backfill report {state.name}")
     else:
-        lines.append(f"next: {again if state.left else plan}")
+        lines.append(f"next: {again if state.left else look}")
     return wrapped(lines)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from backfill_core.adapters.sqlite_journal import LAPSE, lease_words
+from backfill_core.attempts import about
 from backfill_core.durations import Durations
 from backfill_core.errors import LeaseLost, WarehouseHeld
 from backfill_core.events import Event, RunStarted
+from backfill_core.model.units import Unit
 from backfill_core.ports import Clock, Lease
 
 
@@ -52,6 +54,11 @@ class MemoryJournal:
 
     def runs(self) -> list[str]:
         return list(self._events)
+
+    def unit_events(self, target: str, unit: Unit) -> Iterator[tuple[str, list[Event]]]:
+        for run, (started, *events) in reversed(self._events.items()):
+            if isinstance(started, RunStarted) and started.target == target and (told := about(unit, events)):
+                yield run, told
 
     def durations(self, target: str) -> dict[str, list[float]]:
         found = Durations()

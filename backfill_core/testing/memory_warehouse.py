@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from backfill_core.coverage import DateFacts
+from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.model.table import Table
-from backfill_core.queries.question import TableQuestion
-from backfill_core.testing.row_facts import HeldTable, Row, day_in, facts_of, in_slice
+from backfill_core.queries.question import KeysQuestion, TableQuestion
+from backfill_core.testing.row_facts import HeldTable, Row, day_in, facts_of, in_slice, keys_of
 
 #: GoogleSQL type of each kind of value that is checked; columns of other types take anything.
 _KINDS = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", datetime: "TIMESTAMP", date: "DATE"}
@@ -43,6 +43,10 @@ class MemoryWarehouse:
 
     def observe_all(self, questions: Sequence[TableQuestion]) -> list[DateFacts]:
         return [self.observe(question) for question in questions]
+
+    def differing_keys(self, question: KeysQuestion, limit: int) -> KeysFound:
+        self.asked += 1
+        return keys_of(question, limit, self._tables)
 
     def facts(self, question: TableQuestion) -> DateFacts:
         """The facts of a question, not counted as asked: for runners, which look while they write. Raises UnreadableTable."""

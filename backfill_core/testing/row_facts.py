@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from backfill_core.coverage import DateFacts
+from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import Span, day_number, day_of
 from backfill_core.errors import UnreadableTable
 from backfill_core.model.table import Table
-from backfill_core.queries.question import ColumnCheck, KeyComparison, TableQuestion
+from backfill_core.queries.question import ColumnCheck, KeyComparison, KeysQuestion, TableQuestion
 
 Row = Mapping[str, Any]
 #: Values of a key's columns.
@@ -50,6 +50,18 @@ def facts_of(question: TableQuestion, tables: Mapping[str, HeldTable]) -> DateFa
         keys={column: {day: _counts(rows, column) for day, rows in days.items()} for column in question.keys},
         checks=checks,
         shares={pair.name: asked.compare(pair) for pair in question.comparisons},
+    )
+
+
+def keys_of(question: KeysQuestion, limit: int, tables: Mapping[str, HeldTable]) -> KeysFound:
+    """The keys by which a table differs from what is wanted of it on a day. Raises UnreadableTable."""
+    _check_readable(question.counted, tables)
+    absent, surplus = _Asked(question.counted, tables).differing(question.pair, day_number(question.day))
+    return KeysFound(
+        absent=len(absent),
+        surplus=len(surplus),
+        first_absent=_first(absent, limit),
+        first_surplus=_first(surplus, limit),
     )
 
 
@@ -125,6 +137,13 @@ class _Asked:
             there = sum(None not in key for key in have & want)
             found[day] = (there, len(want), len(have) - there)
         return found
+
+    def differing(self, pair: KeyComparison, day: int) -> tuple[set[Key], set[Key]]:
+        """(keys wanted and not there, keys there and not wanted) of a day; a key with a null in it equals none."""
+        held = {} if self.question.absent else self._keys(self.question.table, pair.own, self.question.span)
+        have, want = held.get(day, set()), self._wanted(pair).get(day, set())
+        there = {key for key in have & want if None not in key}
+        return want - there, have - there
 
     def _wanted(self, pair: KeyComparison) -> dict[int, set[Key]]:
         if pair.reaches:
@@ -228,6 +247,12 @@ def _good(check: ColumnCheck, row: Row, theirs: set[Key] | None) -> bool:
     if check.values:
         return value is not None and value in check.values
     return value is not None and (not check.positive or value > 0)
+
+
+def _first(keys: Iterable[Key], limit: int) -> tuple[tuple[str | None, ...], ...]:
+    """The first keys as text, ascending, nulls last."""
+    texts = [tuple(None if part is None else _text(part) for part in key) for key in keys]
+    return tuple(sorted(texts, key=lambda key: [(part is None, part or "") for part in key])[:limit])
 
 
 def _digest(rows: Sequence[Row], column: str) -> str:

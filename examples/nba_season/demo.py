@@ -57,6 +57,11 @@ def differences(title: str, answers: Any, now: Any) -> list[str]:
 def main(project: Path = PROJECT) -> int:
     started = time.monotonic()
     make_sample(project, 7)
+    return show(project, started)
+
+
+def show(project: Path, started: float) -> int:
+    """Runs the main job on a sample that is made, and returns 0 where the answers are met, else 1."""
     answers = json.loads(ANSWERS.read_text(encoding="utf-8"))
     wrong = differences("before", answers["before"], found(project))
     backfill(project, "plan", "--from", "2024-10-01")

@@ -85,8 +85,12 @@ def test_what_a_run_gave_up_is_waived(shop: Path) -> None:
     entries = tomllib.loads((shop / FILE).read_text(encoding="utf-8"))["waiver"]
     assert entries[0]["processor"] == "orders"
     assert entries[0]["dates"] == ["2024-05-03"]
+    assert {entry["processor"]: entry["dates"] for entry in entries} == {"orders": ["2024-05-03"], "sums": ["2024-05-03"]}
+    # What only waited for that date can be made without it.
     plan = answer(shop, "plan", *SPAN)
-    assert plan["totals"] == {"units": 0, "blocked": 0}
+    assert plans(plan) == {"sums": ["2024-05-04..2024-05-05"], "trends": ["2024-05-05..2024-05-07"]}
+    assert plan["totals"]["blocked"] == 0
+    assert execute(shop).returncode == 0
     assert "waived already" in backfill(shop, "waive", "--from-run", "r1", "--reason", "x", *TODAY).stderr
 
 

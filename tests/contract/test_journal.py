@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,19 @@ from backfill_core.adapters.sqlite_journal import SqliteJournal
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.dates import DateSet, Span
 from backfill_core.errors import JournalError, LeaseLost, WarehouseHeld
-from backfill_core.events import BatchEnded, BatchStarted, DrainAsked, Event, Heartbeat, RunEnded, RunStarted, UnitsEnded, Word
+from backfill_core.events import (
+    BatchEnded,
+    BatchStarted,
+    DrainAsked,
+    Event,
+    Heartbeat,
+    RunEnded,
+    RunStarted,
+    UnitsEnded,
+    UnitsUnverified,
+    Word,
+)
+from backfill_core.model.units import Unit
 from backfill_core.plan import Plan, Request
 from backfill_core.ports import Journal, Lease
 from backfill_core.run_state import RunState
@@ -94,6 +106,26 @@ def test_events_come_back_as_they_were_and_fold_to_a_state(journal: Journal) -> 
     assert state.dates(Word.DONE, "p") == DATES
     assert state.ended == ended
     assert journal.runs() == ["r1"]
+
+
+def test_what_runs_say_of_a_unit_is_found_newest_run_first(journal: Journal) -> None:
+    unit, other = Unit("p", DATES.first), Unit("p", date(2025, 4, 1))
+    call = BatchStarted(at=NOW, batch=1, processors=("p",), dates=DATES)
+    elsewhere = BatchStarted(at=NOW, batch=2, processors=("pp",), dates=DATES)
+    unverified = UnitsUnverified(at=NOW, processor="p", dates=DATES, why="wrote nothing")
+    failed = UnitsEnded(at=NOW, processor="p", dates=DateSet.of(unit.day), word=Word.FAILED, why="no", batch=1)
+    ends = [BatchEnded(at=NOW, batch=number, seconds=number / 2) for number in (1, 2)]
+    first = journal.begin(started(os.getpid()), "w")
+    journal.append(first, [call, elsewhere, *ends, unverified, failed])
+    journal.end(first, ENDED)
+    silent = journal.begin(started(os.getpid()), "w")
+    journal.append(silent, [elsewhere, ends[1], UnitsEnded(at=NOW, processor="pp", dates=DATES, word=Word.DONE, batch=2)])
+    journal.end(silent, ENDED)
+    last = journal.begin(started(os.getpid()), "w")
+    journal.append(last, [failed])
+    told = list(journal.unit_events("local", unit))
+    assert told == [(last, [failed]), (first, [call, ends[0], unverified, failed])]
+    assert list(journal.unit_events("local", other)) == list(journal.unit_events("gcp", unit)) == []
 
 
 def test_a_held_lease_refuses_and_a_returned_one_does_not(journal: Journal) -> None:

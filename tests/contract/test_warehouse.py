@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import WAREHOUSES, DuckDBStore, Held, MemoryStore, Row
 
-from backfill_core.coverage import DateFacts
+from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import ONE_DAY, DateSet, Span, day_number
 from backfill_core.errors import UnreadableTable
 from backfill_core.model.table import Table
-from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, OffendingQuery, TableQuestion
+from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, KeysQuestion, OffendingQuery, TableQuestion
 
 LINES = {
     "day": "DATE",
@@ -462,6 +462,63 @@ def test_several_questions_are_answered_in_order_and_all_queries_counted(store: 
     assert store.warehouse.observe_all([]) == []
 
 
+def differing(store: Held, pair: KeyComparison, day: int, limit: int = 9, *, absent: bool = False) -> KeysFound:
+    asked = KeysQuestion(processor="lines", table=TABLE, day=date(2024, 10, day), pair=pair, absent=absent)
+    return store.warehouse.differing_keys(asked, limit)
+
+
+def test_keys_that_lack_and_keys_beyond_are_named_ascending(store: Held) -> None:
+    store.put("box.lines", LINES, [line(22, who) for who in ("ann", "dee", "dee", None)] + [line(23, "bob")])
+    store.put("box.roster", LINES, [line(22, who) for who in ("cy", "bob", "ann", "bob", None, "al")])
+    pair = KeyComparison(name="c", own=("player",), theirs=("player",), other=OTHER)
+    before = store.warehouse.asked
+    assert differing(store, pair, 22) == KeysFound(
+        absent=4, surplus=2, first_absent=(("al",), ("bob",), ("cy",), (None,)), first_surplus=(("dee",), (None,))
+    )
+    assert store.warehouse.asked - before == 1
+    assert differing(store, pair, 22, 1) == KeysFound(absent=4, surplus=2, first_absent=(("al",),), first_surplus=(("dee",),))
+    assert differing(store, pair, 23) == KeysFound(absent=0, surplus=1, first_surplus=(("bob",),))
+    assert differing(store, pair, 24) == KeysFound(absent=0, surplus=0)
+    lacking = differing(store, pair, 22, absent=True)
+    assert (lacking.absent, lacking.surplus, lacking.first_absent[0]) == (5, 0, ("al",))
+
+
+def test_keys_of_several_columns_and_kinds_are_named_as_text(store: Held) -> None:
+    store.put("box.lines", LINES, [line(22, "ann", points=3), line(22, "bob", points=10)])
+    store.put("box.roster", LINES, [line(22, "ann", points=4), line(22, "ann", points=10), line(22, None, points=10)])
+    pair = KeyComparison(name="c", own=("points", "player"), theirs=("points", "player"), other=OTHER)
+    assert differing(store, pair, 22) == KeysFound(
+        absent=3,
+        surplus=2,
+        first_absent=(("10", "ann"), ("10", None), ("4", "ann")),
+        first_surplus=(("10", "bob"), ("3", "ann")),
+    )
+
+
+def test_keys_of_a_window_before_the_day_are_named(store: Held) -> None:
+    store.put("box.lines", LINES, [line(24, "ann"), line(24, "eve")])
+    store.put("box.roster", LINES, [line(21, "al"), line(22, "ann"), line(22, "bob"), line(23, "bob"), line(24, "dee")])
+    pair = KeyComparison(
+        name="c",
+        own=("player",),
+        theirs=("player",),
+        other=OTHER,
+        days=DateSet.of(date(2024, 10, 24)),
+        reaches=((n(22), n(24)), (n(23), n(24))),
+    )
+    assert differing(store, pair, 24) == KeysFound(absent=1, surplus=1, first_absent=(("bob",),), first_surplus=(("eve",),))
+    to_date = replace(pair, reaches=(), to_date=True, seasons=(Span(date(2024, 10, 20), date(2024, 10, 30)),))
+    assert differing(store, to_date, 24).first_absent == (("al",), ("bob",))
+    assert differing(store, replace(to_date, at_least=2), 24).first_absent == (("bob",),)
+
+
+def test_keys_of_a_table_that_cannot_be_read_are_not_named(store: Held) -> None:
+    store.put("box.lines", LINES)
+    pair = KeyComparison(name="c", own=("player",), theirs=("player",), other=OTHER)
+    with pytest.raises(UnreadableTable, match=r"^box\.lines cannot be read: .*roster"):
+        differing(store, pair, 22)
+
+
 RULE = OffendingQuery(name="no bob", file="no_bob.sql", tables={"lines": TABLE})
 
 
@@ -614,6 +671,34 @@ def test_duckdb_and_plain_rows_agree(
     duckdb, memory = (store.warehouse.observe_all(asked) for store in pair)
     for each, theirs, ours in zip(asked, duckdb, memory, strict=True):
         assert answered(theirs, each.comparisons) == ours, each
+
+
+@st.composite
+def keys_questions(draw: st.DrawFn) -> KeysQuestion:
+    """As the engine makes them: of a day that the comparison answers for."""
+    day = draw(DAYS)
+    made = comparisons("pair", Span(day, day)).filter(lambda pair: not pair.looks_back or day in pair.days)
+    return KeysQuestion(
+        processor="own", table=draw(tables("q.own")), day=day, pair=draw(made), absent=draw(st.integers(0, 3)) == 0
+    )
+
+
+@settings(deadline=None, max_examples=100)
+@given(own=ROWS, other=ROWS, third=ROWS, asked=st.lists(keys_questions(), min_size=2, max_size=4), limit=st.integers(1, 3))
+def test_named_keys_are_those_that_are_counted(
+    pair: tuple[Held, Held], own: list[Row], other: list[Row], third: list[Row], asked: list[KeysQuestion], limit: int
+) -> None:
+    for store in pair:
+        for name, rows in (("q.own", own), ("q.other", other), ("q.third", third)):
+            store.put(name, COLUMNS, rows)
+    for each in asked:
+        duckdb, memory = (store.warehouse.differing_keys(each, limit) for store in pair)
+        assert duckdb == memory, each
+        shares = pair[0].warehouse.observe(each.counted).shares["pair"]
+        there, wanted, beyond = shares.get(day_number(each.day), (0, 0, 0))
+        assert (duckdb.absent, duckdb.surplus) == (wanted - there, beyond)
+        assert len(duckdb.first_absent) == min(limit, wanted - there)
+        assert len(duckdb.first_surplus) == min(limit, beyond)
 
 
 def test_every_cursor_of_a_file_counts_in_utc_wherever_the_machine_stands(tmp_path: Path) -> None:

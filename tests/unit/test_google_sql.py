@@ -17,6 +17,7 @@ from test_reference_sql import QUERIES, TABLES, columns_of, expected_columns, go
 
 from backfill_core.dates import DateSet, Span, day_number
 from backfill_core.model.table import Table
+from backfill_core.queries.comparison_sql import ComparisonSql
 from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Dialect, Names, Query
 from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, TableQuestion
 from backfill_core.queries.replacing import replacing
@@ -47,6 +48,8 @@ STAMPED = replace(BY_DAY, date="at", date_type="TIMESTAMP", zone="America/New_Yo
 WRITTEN = replace(BY_DAY, date="text", date_type="STRING", format="%Y%m%d", updated=None, key=())
 OTHER = Table("box.roster", date="day", key=("player", "team"), only={"source": "api"})
 OTHERS = (OTHER, replace(OTHER, date="at", date_type="TIMESTAMP", zone="Asia/Tokyo", only={}), replace(WRITTEN, name=OTHER.name))
+#: A day in the second season, with rows, for which keys are named.
+DAY = date(2024, 10, 25)
 DAYS = DateSet.of(*(SPAN.first + timedelta(days=n) for n in (0, 1, 3, 4, 5)))
 SEASONS = (Span(date(2024, 10, 1), date(2024, 10, 23)), Span(date(2024, 10, 24), date(2024, 10, 27)))
 
@@ -84,9 +87,10 @@ def questions() -> Iterator[TableQuestion]:
         ColumnCheck(name="one of", column="team", values=("x", "it's")),
         ColumnCheck(name="number", column="points", values=(0, 2), among="active"),
     )
+    # Every kind of table meets one other, and one kind every other: what is written of the two does not mix.
     for table in (BY_DAY, STAMPED, WRITTEN, replace(BY_DAY, only={"source": "api"}, hash=None)):
         yield TableQuestion(processor="lines", table=table, span=SPAN, keys=("player", "points"), checks=own_checks)
-        for other in OTHERS:
+        for other in OTHERS if table is STAMPED else OTHERS[:1]:
             yield TableQuestion(processor="lines", table=table, span=SPAN, checks=apart(other))
             for pair in comparisons(other):
                 yield TableQuestion(processor="lines", table=table, span=SPAN, comparisons=(pair,))
@@ -125,6 +129,14 @@ def statements(question: TableQuestion, dialect: Dialect) -> list[Query]:
     return [*([] if question.absent else [sql.facts()]), *(pair.query for pair in sql.pairs())]
 
 
+def listings(question: TableQuestion, dialect: Dialect) -> list[Query]:
+    """What names the keys that each of its comparisons counts, on a day of the span."""
+    if not question.comparisons:
+        return []
+    sql = ComparisonSql(replace(question, span=Span(DAY, DAY)), dialect, Names())
+    return [sql.differing(pair, 2) for pair in question.comparisons]
+
+
 def test_every_question_takes_the_statements_it_says() -> None:
     for question in questions():
         assert len(statements(question, BIGQUERY)) == question.queries, question
@@ -135,7 +147,7 @@ def test_every_table_that_is_read_is_filtered_by_its_raw_date_column(dialect: Di
     named = {table.name: table for table in (BY_DAY, OTHER)}
     q, mark = re.escape(dialect.quote), re.escape(dialect.marker)
     for question in questions():
-        for query in statements(question, dialect):
+        for query in statements(question, dialect) + listings(question, dialect):
             aliases = re.findall(rf"{q}box{q}\.{q}\w+{q} AS (\w+)", query.text)
             assert len(aliases) == query.text.count("box" + dialect.quote) > 0, named
             for alias in aliases:
@@ -146,7 +158,7 @@ def test_every_table_that_is_read_is_filtered_by_its_raw_date_column(dialect: Di
 
 def test_no_value_stands_in_the_text() -> None:
     for question in questions():
-        for query in statements(question, BIGQUERY):
+        for query in statements(question, BIGQUERY) + listings(question, BIGQUERY):
             assert set(re.findall(r"@(\w+)", query.text)) == set(query.params)
             assert not re.search(r"'[^',]+'", query.text), query.text
 
@@ -196,7 +208,8 @@ class Google:
         with builder.set_catalog(self.catalog).set_table_content(self.content).prepare() as prepared:
             params = [self.types.Parameter(name=n, value=self.value(v)) for n, v in query.params.items()]
             answer = prepared.execute(parameters=params)
-        return [tuple(plain(cell) for cell in row.cell) for row in answer.content.table_data.row]
+        held = answer.content.table_data
+        return [tuple(plain(cell) for cell in row.cell) for row in held.row] if held else []
 
     def type_of(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -272,7 +285,12 @@ def embedded() -> Iterator[duckdb.DuckDBPyConnection]:
 def test_google_and_duckdb_return_the_same_rows(google: Google, embedded: duckdb.DuckDBPyConnection) -> None:
     told = 0
     for question in questions():
-        pairs = zip(statements(question, BIGQUERY), statements(question, DUCKDB), strict=True)
+        # Names are listed from the same relations; asking Google for each of them twice would take as long again.
+        named = len(question.comparisons) > 1 or question.table is WRITTEN
+        google_says, duckdb_says = (
+            [*statements(question, each), *(listings(question, each) if named else [])] for each in (BIGQUERY, DUCKDB)
+        )
+        pairs = zip(google_says, duckdb_says, strict=True)
         for theirs, ours in pairs:
             found = embedded.execute(ours.text, dict(ours.params)).fetchall()
             same = [tuple((value - _1970).days if isinstance(value, date) else value for value in row) for row in found]

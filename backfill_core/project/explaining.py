@@ -1,0 +1,98 @@
+"""Explaining a unit of a project: what its tables, its plan and its journal say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from backfill_core.attempts import Attempt, attempts
+from backfill_core.coverage import Coverage, KeysFound, State
+from backfill_core.dates import ONE_DAY, DateSet, Span, day_number
+from backfill_core.errors import BadUsage
+from backfill_core.model.table import Files, Table
+from backfill_core.model.units import Unit
+from backfill_core.observe import read_calendars
+from backfill_core.plan import Plan
+from backfill_core.planning.explain import explain
+from backfill_core.planning.explanation import Explanation
+from backfill_core.planning.make_plan import make_plan
+from backfill_core.ports import Warehouse
+from backfill_core.project.look import Asking, Look, look
+from backfill_core.project.reviews import in_range
+from backfill_core.project.session import Session
+from backfill_core.queries.asking import keys_questions
+from backfill_core.queries.files import files_days
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """An explanation, the plan that it speaks of, and what the journal remembers."""
+
+    explanation: Explanation
+    looked: Look
+    plan: Plan
+    #: Newest first.
+    attempts: tuple[Attempt, ...]
+    #: Whether there are older ones.
+    more: bool
+    #: The landing file of the date, of a source of files.
+    file: str = ""
+
+
+def explained(session: Session, warehouse: Warehouse, unit: Unit, asking: Asking, limit: int) -> Explained:
+    """Explains a unit by the plan that ``asking`` gives, with at most ``limit`` keys of a kind and ``limit`` attempts.
+
+    Raises BadUsage for a day its calendar does not know, and what `look` raises.
+    """
+    looked = look(session, warehouse, asking, also=_beside(session, unit, session.today(asking.today)))
+    coverage, pipeline = looked.coverage, session.pipeline
+    plan = make_plan(pipeline, coverage, looked.request)
+    keys = _keys(session, warehouse, coverage, unit, limit)
+    tried = _attempts(session, unit, limit + 1)
+    table = pipeline.processors[unit.processor].writes
+    named = files_days(table, coverage.calendar(unit.processor).seasons, DateSet.of(unit.day)) if isinstance(table, Files) else {}
+    return Explained(
+        explanation=explain(pipeline, coverage, plan, unit, keys, limit),
+        looked=looked,
+        plan=plan,
+        attempts=tuple(tried[:limit]),
+        more=len(tried) > limit,
+        file=named.get(day_number(unit.day), ""),
+    )
+
+
+def _beside(session: Session, unit: Unit, today: date) -> Span:
+    """What has to be looked at whatever the plan is about: the day, and the later ones that it may spoil."""
+    calendars = read_calendars(session.pipeline, session.landing, Span(unit.day, unit.day))
+    known = in_range(unit.processor, session.pipeline, calendars)
+    if unit.day not in known:
+        calendar = session.pipeline.processors[unit.processor].calendar
+        raise BadUsage(message=f"{unit.day} is out of the range of calendar {calendar}, which {unit.processor} follows")
+    ends = [today - ONE_DAY, *(days.horizon for days in calendars.values() if days.horizon)]
+    return Span(unit.day, max(unit.day, min(ends)))
+
+
+def _keys(session: Session, warehouse: Warehouse, coverage: Coverage, unit: Unit, limit: int) -> dict[str, KeysFound]:
+    """By expectation, the keys of other tables by which the date differs; asked only where they are expected."""
+    pipeline, covered = session.pipeline, coverage.processors[unit.processor]
+    processor = pipeline.processors[unit.processor]
+    if not isinstance(processor.writes, Table) or unit.day in covered.of(State.NOT_EXPECTED, State.UNKNOWN):
+        return {}
+    missing = frozenset(
+        other.writes.name for name, other in pipeline.processors.items() if not coverage.processors[name].facts.exists
+    )
+    questions = keys_questions(pipeline, processor, coverage.calendars, unit.day, missing)
+    return {name: warehouse.differing_keys(question, limit) for name, question in questions.items()}
+
+
+def _attempts(session: Session, unit: Unit, limit: int) -> list[Attempt]:
+    journal = session.journal(read_only=True)
+    found: list[Attempt] = []
+    try:
+        for run, events in journal.unit_events(session.target_name, unit):
+            found += attempts(run, events, unit)
+            if len(found) >= limit:
+                break
+    finally:
+        journal.close()
+    return found[:limit]

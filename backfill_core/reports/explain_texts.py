@@ -1,0 +1,231 @@
+"""An explanation as lines of text, 80 columns wide: what a line is about stands before it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from backfill_core.attempts import Attempt
+from backfill_core.coverage import Coverage, Key, State
+from backfill_core.graph import EdgeKind
+from backfill_core.planning.explanation import Expected, Explanation, Kept, NeedSeen, Standing, WantedKey
+from backfill_core.reports.run_texts import duration_words
+from backfill_core.reports.words import WIDTH, Head, dates_words, key_words, number, plural, wrapped
+
+#: Columns that the word before a line takes.
+_LABEL = 9
+#: A blank at which no line is broken.
+_STAYS = "\xa0"
+
+
+def explain_lines(
+    told: Explanation,
+    coverage: Coverage,
+    head: Head,
+    attempts: Sequence[Attempt],
+    doing: str,
+    *,
+    more: bool,
+    file: str,
+) -> list[str]:
+    """What is told of a unit; its last line is what to type next, ``doing``."""
+    between = ": " if told.state in (State.INVALID, State.NOT_EXPECTED) else " "
+    state = f"{told.state}{between}{told.detail}" if told.detail else str(told.state)
+    lines = wrapped([head.line(), f"{told.processor} {told.day}: {state}"])
+    last = ""
+    for label, text in _told(told, coverage, attempts, more=more, file=file):
+        lines += _labelled(label if label != last else "", text)
+        last = label
+    return [*lines, f"next: {doing}"]
+
+
+def _told(
+    told: Explanation, coverage: Coverage, attempts: Sequence[Attempt], *, more: bool, file: str
+) -> Iterator[tuple[str, str]]:
+    """(what it is about, line); a line that begins with blanks goes into the one before it."""
+    keys = f"{plural(told.calendar_keys, key_words(told.calendar_key).removesuffix('s'))} on " if told.calendar_keys else ""
+    yield "where", f"layer {told.layer}; {keys}calendar {told.calendar}"
+    yield "holds", _held(told, file)
+    for expected in told.expected:
+        for line in _expected(expected):
+            yield "wants", line
+    for kept in told.rules:
+        yield "rules", _kept(kept, told.held.rows)
+    for newer in told.newer:
+        dates = dates_words(newer.dates, coverage.calendar(newer.upstream).expected)
+        yield "newer", f"{newer.upstream} {dates}, written up to {_instant(newer.newest)}"
+    for waiver in told.waivers:
+        until = f", until {waiver.until}" if waiver.until else ""
+        yield "waived", f"{waiver.reason} ({waiver.who}, {waiver.when}{until})"
+    for accepted in told.accepted:
+        yield "accepted", f"{accepted.reason} ({accepted.who}, {accepted.when})"
+    for need in told.needs:
+        for line in _need(need):
+            yield "reads" if need.kind is EdgeKind.READS else "needs", line
+    for line in _in_plan(told):
+        yield "plan", line
+    for line in _spoils(told, coverage):
+        yield "spoils", line
+    for attempt in attempts:
+        yield "tried", _attempt(attempt)
+    if not attempts and told.in_plan.standing is not Standing.SOURCE:
+        yield "tried", "never, as far as the journal goes"
+    if more:
+        yield "tried", "and more before. See them: --limit"
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    inner = len(text) - len(text.lstrip())
+    shown = textwrap.wrap(
+        text.lstrip(),
+        WIDTH,
+        initial_indent=f"{label:{_LABEL}}" + " " * inner,
+        subsequent_indent=" " * (_LABEL + inner + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_STAYS, " ") for line in shown]
+
+
+def _held(told: Explanation, file: str) -> str:
+    held = told.held
+    written = ""
+    if held.oldest is not None and held.newest is not None:
+        first, last = _instant(held.oldest), _instant(held.newest)
+        written = f", written {last if first == last else f'{first} to {last}'}"
+    if file:
+        return f"file {file}{written}" if held.rows else f"no file {file}"
+    rows = f"{plural(held.rows, 'row')}, {plural(held.distinct, 'key')}{written}" if held.rows else "no rows"
+    return f"{rows}: nothing expects them (surplus)" if held.unexpected else rows
+
+
+def _expected(expected: Expected) -> Iterator[str]:
+    if not expected.wanted:
+        yield f"{expected.expectation}: of which none is known"
+    else:
+        enough = "enough" if expected.enough else "too few"
+        yield f"{expected.expectation}: {number(expected.there)} of {number(expected.wanted)}, {enough}"
+    if expected.absent:
+        yield f"  lacks {_named(expected, expected.absent, [_lacking(one) for one in expected.first_absent])}"
+    if expected.excess:
+        yield f"  too many rows in {_named(expected, expected.excess, [_lacking(one) for one in expected.first_excess])}"
+    if expected.surplus:
+        yield f"  surplus {_named(expected, expected.surplus, [_key(key) for key in expected.first_surplus])}"
+
+
+def _named(expected: Expected, count: int, names: Sequence[str]) -> str:
+    """``7 games: a, b and 5 more``."""
+    words = " and ".join(map(key_words, expected.columns))
+    words = words.removesuffix("s") if count == 1 and expected.columns[0].endswith("_id") else words
+    more = f" and {number(count - len(names))} more (--limit)" if count > len(names) else ""
+    return f"{number(count)} {words}: {', '.join(names)}{more}"
+
+
+def _lacking(one: WantedKey) -> str:
+    return f"{_key(one.key)} (has {one.rows} of {one.wanted} rows)" if one.rows else _key(one.key)
+
+
+def _key(key: Key) -> str:
+    return "/".join("NULL" if part is None else part for part in key)
+
+
+def _kept(kept: Kept, rows: int) -> str:
+    broken = "" if kept.holds else ": broken"
+    if kept.good is not None and kept.judged is not None:
+        wanted = "" if kept.share is None or kept.share == 1 else f", {_percent(kept.share)} is enough"
+        return f"{kept.rule}: {number(kept.good)} of {plural(kept.judged, 'row')}{wanted}{broken}"
+    most = "" if kept.most is None else f", {kept.most:,.10g} at most"
+    return f"{kept.rule}: {plural(rows, 'row')}{most}{broken}"
+
+
+def _need(need: NeedSeen) -> Iterator[str]:
+    who = " or ".join(need.upstreams) + (" (soft)" if need.kind is EdgeKind.SOFT else "")
+    if need.span is None:
+        yield f"{who}, {need.window}: the window holds no day"
+        return
+    same = need.span.first == need.span.last
+    where = need.window if same else f"{need.window} ({need.span})"
+    yield f"{who}, {where}: {_how_much(need, same=same)}"
+    for lack in need.lacks:
+        planned = ""
+        if lack.planned:
+            planned = ", planned" if lack.planned == lack.dates else f", {len(lack.planned)} of them planned"
+        named = "" if len(need.upstreams) == 1 else f"{lack.processor} "
+        if not same:
+            count = f"{len(lack.dates)} " if len(lack.dates) > 1 else ""
+            yield f"  {count}{named}{lack.state}: {dates_words(lack.dates)}{planned}"
+        else:
+            yield f"  {named}{lack.state}{planned}"
+
+
+def _how_much(need: NeedSeen, *, same: bool) -> str:
+    if need.keyless:
+        return "holds no row, and its keys are what is wanted here"
+    if not need.wanted:
+        return "nothing is expected of it"
+    met = "met" if need.met else "not met"
+    if need.kind is EdgeKind.READS:
+        return ("there" if need.there else "not there") if same else f"{need.there} of {plural(need.wanted, 'date')}"
+    if same:
+        return met
+    wants = "" if need.kind is EdgeKind.SOFT else f", {_percent(need.share)} is enough"
+    return f"{need.there} of {plural(need.wanted, 'date')}{wants}: {met}"
+
+
+def _in_plan(told: Explanation) -> Iterator[str]:
+    seen = told.in_plan
+    match seen.standing:
+        case Standing.PLANNED | Standing.WITHHELD:
+            withheld = ", which will withhold it" if seen.standing is Standing.WITHHELD else ""
+            yield f"planned: {seen.why}{withheld}"
+            if seen.degraded:
+                yield "  it will run on less than all it wants"
+            if seen.unsettled:
+                yield "  it is looked at again at its turn, and skipped if it is complete then"
+        case Standing.BLOCKED:
+            for cause in seen.causes:
+                yield f"blocked by {cause.processor} {dates_words(cause.dates)}: {cause.why}"
+        case Standing.PENDING:
+            yield f"not yet: {seen.why}"
+        case Standing.STALE:
+            yield "not planned: what is stale is planned with --cascade"
+        case Standing.COMPLETE:
+            yield "nothing to do"
+        case Standing.NOT_EXPECTED:
+            yield "not planned: nothing is expected" + (f": {seen.why}" if seen.why else "")
+        case Standing.OUTSIDE:
+            yield f"not planned: {seen.why}"
+        case Standing.SOURCE:
+            yield "never planned: others fill it, and it is only looked at"
+
+
+def _spoils(told: Explanation, coverage: Coverage) -> Iterator[str]:
+    if not told.spoils:
+        return
+    for name, dates in told.spoils_directly.items():
+        yield f"{name} {dates_words(dates, coverage.calendar(name).expected, most=1)}"
+    units = sum(map(len, told.spoils.values()))
+    direct = sum(map(len, told.spoils_directly.values()))
+    if units > direct:
+        yield f"and further: in all {plural(units, 'date')} of {plural(len(told.spoils), 'processor')}"
+
+
+def _attempt(attempt: Attempt) -> str:
+    call = ""
+    if attempt.batch is not None:
+        seconds = attempt.seconds
+        took = "it never came home" if seconds is None else f"{seconds:.1f} s" if seconds < 10 else duration_words(seconds)
+        call = f" (call {attempt.batch}, {plural(attempt.units, 'unit')}: {took})"
+    word = f"{attempt.word or 'no word'}{', degraded' if attempt.degraded else ''}"
+    why = f": {attempt.why}" if attempt.why else ""
+    return f"{attempt.run} {attempt.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC {word}{why}{call}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}{_STAYS}%"
+
+
+def _instant(micros: int) -> str:
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
