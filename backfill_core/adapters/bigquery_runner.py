@@ -62,7 +62,8 @@ class BigQuerySqlRunner:
         """Does a call's work, or waits for a job that does; the dates that were left alone, with the keys held and given."""
         jobs, name = self.warehouse.jobs, call.processor.name
         script = self._script(call, table)
-        labels = jobs.labels.of(call.processor.layer, backfill_table=table.name, backfill_work=_work(script))
+        written = ".".join(self.warehouse.names.parts(table)[1:])
+        labels = jobs.labels.of(call.processor.layer, backfill_table=written, backfill_work=_work(script))
         for job, theirs in sorted(self._leftovers().items()):
             if theirs.get("backfill_table") == labels["backfill_table"]:
                 self._leftovers().pop(job, None)

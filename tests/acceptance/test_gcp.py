@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from backfill_core.testing.bigquery_engine import HeldTable
@@ -200,6 +202,37 @@ def test_after_kill_9_during_a_job_the_job_is_waited_for_and_not_done_again(shop
     assert again.returncode == 0, shown
     assert sum("BEGIN TRANSACTION" in job.text for job in server.sent()) == 1
     assert len(server.engine.rows("test_shop", "sums")) == 3
+
+
+def test_the_local_cloud_serves_the_declared_tables_and_the_rows_of_the_local_target(shop: Path, server: BigQueryServer) -> None:
+    url = f"http://127.0.0.1:{_free_port()}"
+    settings = (shop / "backfill.toml").read_text(encoding="utf-8").replace(server.url, url).replace('prefix = "test_"\n', "")
+    local = '[targets.local]\nruntime = "local"\nwarehouse = "w.duckdb"\nlanding = "landing"\n'
+    (shop / "backfill.toml").write_text(settings + local, encoding="utf-8")
+    with duckdb.connect(str(shop / "w.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA shop")
+        made = "SELECT DATE '2024-05-01' AS day, 'a' AS shop, 1::BIGINT AS amount, now() AS written"
+        connection.execute(f"CREATE TABLE shop.sums AS {made}")
+    words = [sys.executable, "-m", "backfill_core.testing.local_cloud", "--target", "cloud"]
+    cloud = subprocess.Popen(words, cwd=shop, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert cloud.stdout is not None
+        assert cloud.stdout.readline() == f"BigQuery at {url}: 2 tables, 1 with rows\n"
+        assert cloud.stdout.readline() == "next: backfill plan --target cloud\n"
+        found = answer(shop, "coverage", "--to", "2024-05-02", "--today", "2024-07-20")
+        assert [layer["short"] for layer in found["layers"]] == ["L1", "L2"]
+        taken = subprocess.run(words, cwd=shop, capture_output=True, text=True, check=False)
+        assert (taken.returncode, taken.stderr.startswith("error: "), "Traceback" in taken.stderr) == (2, True, False)
+    finally:
+        cloud.send_signal(signal.SIGTERM)
+        cloud.communicate(timeout=20)
+    assert cloud.returncode == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _until(true: Any) -> None:

@@ -102,6 +102,9 @@ PASSING = [
     Fault("jobs.results", times=1, status=500, reason="backendError"),
     Fault("job", times=1, reason="backendError"),
     Fault("job", times=1, status=403, reason="rateLimitExceeded"),
+    Fault(
+        "job", times=1, status=400, reason="invalidQuery", message="Transaction is aborted due to concurrent update against table"
+    ),
 ]
 
 
