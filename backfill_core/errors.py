@@ -150,6 +150,14 @@ class WarehouseReadOnly(BackfillError):
     """the warehouse {path} cannot be written: {problem}. Nothing was run"""
 
 
+class PreflightFailed(InvalidProject):
+    """{message}"""
+
+
+class CloudError(BackfillError):
+    """BigQuery of project {project}: {problem}"""
+
+
 class LandingError(BackfillError):
     """landing files below {path} cannot be read: {problem}"""
 

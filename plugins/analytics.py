@@ -27,7 +27,8 @@ def _table(name: str, key: str) -> Table:
 
 
 def _sql(name: str) -> dict[str, Sql]:
-    return {"local": Sql(f"sql/{name}.sql", max_dates=60)}
+    computed = Sql(f"sql/{name}.sql", max_dates=60)
+    return {"local": computed, "gcp": computed}
 
 
 TOGS = Processor(

@@ -26,7 +26,8 @@ def _table(name: str, day: str, key: str, dataset: str = "nba_precompute") -> Ta
 
 
 def _sql(name: str) -> dict[str, Sql]:
-    return {"local": Sql(f"sql/{name}.sql", max_dates=40)}
+    computed = Sql(f"sql/{name}.sql", max_dates=40)
+    return {"local": computed, "gcp": computed}
 
 
 TDZA = Processor(

@@ -43,7 +43,7 @@ PREDICTIONS = Processor(
     complete_when=KeysOf("ml_feature_store_v2", share=0.9, column="player_lookup"),
     rules=(UniqueKey(),),
     warmup=days(14),
-    run={"local": Python(predict, max_dates=60)},
+    run={"local": Python(predict, max_dates=60), "gcp": Sql("sql/player_prop_predictions.sql", max_dates=60)},
 )
 
 GRADING = Processor(
@@ -58,5 +58,5 @@ GRADING = Processor(
     ),
     rules=(UniqueKey(),),
     warmup=days(14),
-    run={"local": Sql("sql/prediction_accuracy.sql", max_dates=60)},
+    run=Sql("sql/prediction_accuracy.sql", max_dates=60),
 )

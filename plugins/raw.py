@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from backfill_core import CalendarKeys, Need, Processor, Python, RunContext, Table, UniqueKey
+from backfill_core import SOURCE, CalendarKeys, Need, Processor, Python, RunContext, Table, UniqueKey
 
 from .schemas import create_table
 
@@ -93,7 +93,8 @@ def _raw(name: str, source: str, key: tuple[str, ...], columns: dict[str, str]) 
         needs=(Need(source),),
         complete_when=CalendarKeys("game_id"),
         rules=(UniqueKey(),),
-        run={"local": Python(_loads(source, columns), max_dates=60)},
+        # On Google Cloud other jobs load them.
+        run={"local": Python(_loads(source, columns), max_dates=60), "gcp": SOURCE},
     )
 
 

@@ -17,11 +17,12 @@ from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import day_number
 from backfill_core.errors import UnreadableTable, WarehouseError, WarehouseHeld, WarehouseReadOnly
 from backfill_core.model.table import Table
+from backfill_core.queries.answers import facts_of_rows, put_pair
 from backfill_core.queries.comparison_sql import ComparisonSql, keys_found
-from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Dialect, Names, Query
+from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Names, Query
+from backfill_core.queries.named import named, offending_query
 from backfill_core.queries.portable import is_portable, with_params
-from backfill_core.queries.question import ColumnCheck, KeysQuestion, OffendingQuery, Part, TableQuestion
-from backfill_core.queries.slices import Slice
+from backfill_core.queries.question import KeysQuestion, OffendingQuery, TableQuestion
 from backfill_core.queries.sql import QuestionSql
 
 if TYPE_CHECKING:
@@ -97,10 +98,10 @@ class DuckDBWarehouse:
 
         sql = QuestionSql(question, DUCKDB, self.names)
         try:
-            facts = _facts(question, () if question.absent else self._ask(cursor, question.processor, sql.facts()))
+            facts = facts_of_rows(question, () if question.absent else self._ask(cursor, question.processor, sql.facts()))
             for pair in sql.pairs():
                 for place, day, *counts in self._ask(cursor, question.processor, pair.query):
-                    _put(facts, pair.parts[place], day_number(day), counts)
+                    put_pair(facts, pair.parts[place], day_number(day), counts)
             for rule in question.offending:
                 rows = self._ask(cursor, question.processor, self._offending(rule, question))
                 facts.checks[rule.name] = {day_number(day): (0, count) for day, count in rows}  # type: ignore[index]
@@ -175,12 +176,12 @@ class DuckDBWarehouse:
     def translate(self, text: str, tables: Mapping[str, Table]) -> str:
         """GoogleSQL with processors in braces as this engine reads it. Raises ValueError for a name that is not known."""
         if is_portable(text):
-            return self._named(with_params(text, DUCKDB.marker), tables, DUCKDB)
+            return named(with_params(text, DUCKDB.marker), tables, DUCKDB, self.names)
         import sqlglot
 
         try:
             return sqlglot.transpile(
-                self._named(text, tables, BIGQUERY),
+                named(text, tables, BIGQUERY, self.names),
                 read="bigquery",
                 write="duckdb",
                 unsupported_level=sqlglot.ErrorLevel.IGNORE,
@@ -198,29 +199,13 @@ class DuckDBWarehouse:
             place = re.search(r"LINE (\d+):", str(error))
             raise ValueError((f"line {place.group(1)}: " if place else "") + _first_line(error)) from error
 
-    def _named(self, text: str, tables: Mapping[str, Table], dialect: Dialect) -> str:
-        """The text with the tables' own names for the processors in braces."""
-
-        def quoted(found: re.Match[str]) -> str:
-            name = found.group(1)
-            if name not in tables:
-                raise ValueError(f"{{{name}}} is no processor that this one needs or writes")
-            return dialect.name(*self.names.parts(tables[name]))
-
-        return re.sub(r"\{(\w+)\}", quoted, text)
-
     def _ask(self, cursor: duckdb.DuckDBPyConnection, asker: str, query: Query) -> list[tuple[Any, ...]]:
         if self.statements is not None:
             self.statements.append((asker, query))
         return cursor.execute(query.text, dict(query.params)).fetchall()
 
     def _offending(self, rule: OffendingQuery, question: TableQuestion) -> Query:
-        """One row a day on which the rule's query returns rows: the day, and how many."""
-        text = self._rule(rule, question)
-        returned = Slice(question.table, "o", question.span, DUCKDB, self.names)
-        params = {name: value for name, value in returned.params.items() if name in ("zone_o", "format_o")}
-        params |= {"date_from": question.span.first, "date_to": question.span.last}
-        return Query(f"SELECT {returned.day} AS day, COUNT(*) AS n FROM ({text}) AS o GROUP BY 1", params)
+        return offending_query(self._rule(rule, question), question, DUCKDB, self.names)
 
     def _rule(self, rule: OffendingQuery, question: TableQuestion) -> str:
         key = (question.processor, rule.file)
@@ -260,50 +245,6 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise WarehouseError(path=path, problem=_first_line(error)) from error
     connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of every cursor, not of this one alone
     return connection
-
-
-def _put(facts: DateFacts, part: Part, day: int, counts: Sequence[int]) -> None:
-    """Adds a row of a pair's answer to the facts."""
-    if isinstance(part, ColumnCheck):
-        facts.checks.setdefault(part.name, {})[day] = (counts[0], counts[1])  # type: ignore[attr-defined]
-    else:
-        facts.shares.setdefault(part.name, {})[day] = tuple(counts)  # type: ignore[attr-defined]
-
-
-def _facts(question: TableQuestion, rows: Sequence[tuple[Any, ...]]) -> DateFacts:
-    checks: dict[str, dict[int, tuple[int, int]]] = {check.name: {} for check in question.checks}
-    shares: dict[str, dict[int, tuple[int, int, int]]] = {pair.name: {} for pair in question.comparisons}
-    keys: dict[str, dict[int, dict[str, int]]] = {column: {} for column in question.keys}
-    made_from: dict[str, dict[int, str]] = {column: {} for column in question.made_from}
-    own = [check.name for check in question.own_checks()]
-    plain: tuple[dict[int, Any], ...] = ({}, {}, {}, {}, {})
-    for day, *values in rows:
-        number = day_number(day)
-        for column, value in zip(plain, values, strict=False):
-            if value is not None:
-                column[number] = value
-        rest = iter(values[len(plain) :])
-        for name in own:
-            checks[name][number] = (next(rest), next(rest))
-        for column_name in question.keys:
-            names, counts = next(rest), next(rest)
-            keys[column_name][number] = dict(zip(names or (), counts or (), strict=True))
-        for column_name, text in zip(question.made_from, rest, strict=True):
-            if text is not None:
-                made_from[column_name][number] = text
-    held, distinct, oldest, newest, hashes = plain
-    return DateFacts(
-        rows=held,
-        distinct=distinct,
-        oldest=oldest,
-        newest=newest,
-        hashes=hashes,
-        made_from=made_from,
-        keys=keys,
-        checks=checks,
-        shares=shares,
-        exists=not question.absent,
-    )
 
 
 def _syntax_words(error: BaseException) -> str:

@@ -16,8 +16,11 @@ import click
 COMMANDS = {
     "accept": "Record stale dates as reviewed.",
     "cancel": "Ask a run to stop: what is in flight comes home.",
+    "config": "Every setting, and where it came from.",
     "continue": "Let a paused run go on.",
     "coverage": "What every layer and table holds.",
+    "create-tables": "Make the declared tables that are not there.",
+    "doctor": "Whether a target is fit for a run.",
     "execute": "Carry a plan out, layer by layer, through its gates.",
     "explain": "Why one date of one processor is as it is.",
     "gaps": "What is missing, as a list for --dates-file.",
@@ -51,7 +54,8 @@ class _Lazy(click.Group):
             close = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             hint = f' Did you mean "{close[0]}"?' if close else ""
             raise click.UsageError(f'no command "{cmd_name}".{hint}', ctx=ctx)
-        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        module = cmd_name.replace("-", "_")
+        module = f"{module}_" if iskeyword(module) else module
         command: click.Command = import_module(f"backfill_core.cli.{module}").command
         return command
 

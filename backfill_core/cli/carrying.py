@@ -21,15 +21,15 @@ from backfill_core.cli.terms import AskedTerms, asks_terms
 from backfill_core.errors import ExitCode, PlanDrifted
 
 if TYPE_CHECKING:
-    from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
     from backfill_core.coverage import Coverage
     from backfill_core.execute import Drain
     from backfill_core.plan import Plan
     from backfill_core.project.session import Session
+    from backfill_core.project.targets import OpenWarehouse
 
 #: Makes the plan from what the warehouse holds: the plan, the coverage it rests on, and both in words, the last line of which
 #: says how to carry it out.
-Planning = Callable[["DuckDBWarehouse"], "tuple[Plan, Coverage, list[str]]"]
+Planning = Callable[["OpenWarehouse"], "tuple[Plan, Coverage, list[str]]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class How:
     allow_blocked: bool
     dry_run: bool
     yes: bool
+    skip_preflight: bool
     wait: bool
     log_format: Literal["text", "json"]
 
@@ -51,6 +52,7 @@ _OPTIONS = (
     click.option("--allow-blocked", is_flag=True, help="Exit 0 although units were blocked when planned."),
     click.option("--retry-exhausted", is_flag=True, help="Call units too that failed the same way again and again."),
     click.option("--allow-shrink", metavar="WHY", help="Let a date hold fewer keys than before; the journal keeps why."),
+    click.option("--skip-preflight", is_flag=True, help="Do not ask first whether the target is fit for it."),
     click.option("--wait", is_flag=True, help="Wait while another run holds the warehouse."),
     click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", help="Of the run's log, .backfill/logs/RUN.log."
@@ -111,6 +113,8 @@ def carry_out_plan(
                 raise PlanDrifted(hash=agreed.hash[:8], moved=str(drift(agreed, plan)), again=again)
             if not plan.units:
                 sys.exit(ExitCode.INCOMPLETE if plan.blocked and not how.allow_blocked else ExitCode.OK)
+            if not how.skip_preflight:
+                _preflight(session, warehouse, plan)
             exhausted = {} if how.retry_exhausted else exhausted_units(session, plan, coverage)
             now = datetime.now(ZoneInfo(session.settings.timezone))
             terms = how.terms.terms(session, plan.units, now, monotonic())
@@ -138,6 +142,18 @@ def carry_out_plan(
             sys.stdout.flush()
             os._exit(state.ended.exit_code)  # calls that nobody waits for must not hold the process
         sys.exit(state.ended.exit_code)
+
+
+def _preflight(session: Session, warehouse: OpenWarehouse, plan: Plan) -> None:
+    """Says what was found. Raises PreflightFailed for what would spoil the run. An embedded warehouse's plan has shown it all."""
+    from backfill_core.project.settings import LocalTarget
+
+    if isinstance(session.target, LocalTarget):
+        return
+    from backfill_core.project.preflight import refuse_unfit
+
+    for finding in refuse_unfit(session, warehouse, plan):
+        click.echo(f"warning: {finding.what}", err=True)
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from backfill_core.errors import BadUsage
 from backfill_core.reports.words import plural
 
 if TYPE_CHECKING:
-    from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
     from backfill_core.coverage import Coverage
     from backfill_core.plan import Plan
     from backfill_core.project.session import Session
+    from backfill_core.project.targets import OpenWarehouse
 
 
 @click.command("execute")
@@ -35,7 +35,7 @@ def command(ask: Ask, plan_file: str | None, how: How) -> None:
     carry_out_plan(session, planning, how, again=ask.again("execute"), left=ask.again("plan"), beside=ask.beside)
 
 
-def _plan(session: Session, warehouse: DuckDBWarehouse, ask: Ask, file: str | None) -> tuple[Plan, Coverage, list[str]]:
+def _plan(session: Session, warehouse: OpenWarehouse, ask: Ask, file: str | None) -> tuple[Plan, Coverage, list[str]]:
     """The plan to carry out, the coverage it rests on, and both in words."""
     from backfill_core.planning.make_plan import make_plan
     from backfill_core.project.carry_out import replan

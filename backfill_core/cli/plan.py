@@ -14,6 +14,9 @@ from backfill_core.errors import BadUsage, ExitCode
 
 if TYPE_CHECKING:
     from backfill_core.plan import Plan
+    from backfill_core.project.pricing import Cost
+    from backfill_core.project.session import Session
+    from backfill_core.project.targets import OpenWarehouse
 
 
 @click.group("plan", invoke_without_command=True)
@@ -70,7 +73,8 @@ def _plan(ask: Ask, out: str | None, concurrency: int | None, shape: str, *, exi
     session = open_project(ask.project, ask.target)
     with session.warehouse(read_only=True) as warehouse, sql_shown(warehouse, session.pipeline, show_sql):
         looked = look(session, warehouse, ask.asking)
-    plan = make_plan(session.pipeline, looked.coverage, looked.request)
+        plan = make_plan(session.pipeline, looked.coverage, looked.request)
+        cost = _cost(session, warehouse, plan)
     body = json.dumps(plan.to_json(), indent=1) + "\n"
     if out:
         try:
@@ -81,13 +85,25 @@ def _plan(ask: Ask, out: str | None, concurrency: int | None, shape: str, *, exi
         click.echo(f"warning: {warning}", err=True)
     found, line = estimated(session, plan, looked.coverage, concurrency)
     if shape == "json":
-        click.echo(json.dumps(plan.to_json() | {"estimate": found}, indent=1))
+        told = {"cost": cost.to_json()} if cost else {}
+        click.echo(json.dumps(plan.to_json() | {"estimate": found} | told, indent=1))
         sys.exit(_code(plan, exit_code))
     head = session.head(f"plan {plan.hash[:8]}", looked.coverage.span, looked.ends)
     doing = f"backfill execute --plan {out}" if out else ask.again("execute")
     doing += f" --concurrency {concurrency}" if concurrency else ""
-    click.echo("\n".join(plan_lines(plan, session.pipeline, looked.coverage, head, doing, line)))
+    click.echo("\n".join(plan_lines(plan, session.pipeline, looked.coverage, head, doing, line, cost.line() if cost else "")))
     sys.exit(_code(plan, exit_code))
+
+
+def _cost(session: Session, warehouse: OpenWarehouse, plan: Plan) -> Cost | None:
+    """What the plan would read, where that is paid for."""
+    from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
+
+    if isinstance(warehouse, DuckDBWarehouse) or not plan.units:
+        return None
+    from backfill_core.project.pricing import priced
+
+    return priced(session, warehouse, plan)
 
 
 def _code(plan: Plan, asked: bool) -> ExitCode:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.graph import Pipeline
+
+if TYPE_CHECKING:
+    from backfill_core.project.targets import OpenWarehouse
 
 
 @contextmanager
-def sql_shown(warehouse: DuckDBWarehouse, pipeline: Pipeline, wanted: bool) -> Iterator[None]:  # a flag of the command line
+def sql_shown(warehouse: OpenWarehouse, pipeline: Pipeline, wanted: bool) -> Iterator[None]:  # a flag of the command line
     """Prints what is sent within, also what fails: the schema's first, then the processors' in their order."""
     if not wanted:
         yield

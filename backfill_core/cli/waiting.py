@@ -12,12 +12,12 @@ import click
 from backfill_core.errors import WarehouseHeld
 
 if TYPE_CHECKING:
-    from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
     from backfill_core.project.session import Session
+    from backfill_core.project.targets import OpenWarehouse
 
 
 @contextmanager
-def free_warehouse(session: Session, *, read_only: bool, wait: bool) -> Iterator[DuckDBWarehouse]:
+def free_warehouse(session: Session, *, read_only: bool, wait: bool) -> Iterator[OpenWarehouse]:
     """The warehouse, opened; with ``wait`` as soon as whoever holds it lets go, else WarehouseHeld is raised."""
     with ExitStack() as stack:
         told: object = None

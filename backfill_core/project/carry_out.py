@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.adapters.lease_keeper import LeaseKeeper
@@ -26,6 +27,7 @@ from backfill_core.project.checkout import commit_of, user
 from backfill_core.project.look import Asking, Look, look
 from backfill_core.project.runners import check_environment, open_runners
 from backfill_core.project.session import Session
+from backfill_core.project.targets import check_runnable
 from backfill_core.project.terms import known_seconds, terms_of
 from backfill_core.queries.asking import sql_path, tables_named
 from backfill_core.reports.jsons import coverage_json
@@ -35,8 +37,11 @@ from backfill_core.scheduling.terms import Terms
 #: The guard that a date never loses keys, as it is named where somebody sets it aside.
 ALLOW_SHRINK = "allow-shrink"
 
+if TYPE_CHECKING:
+    from backfill_core.project.targets import OpenWarehouse
 
-def replan(session: Session, warehouse: DuckDBWarehouse, old: Plan, path: str) -> tuple[Plan, Look, Drift]:
+
+def replan(session: Session, warehouse: OpenWarehouse, old: Plan, path: str) -> tuple[Plan, Look, Drift]:
     """The plan that an older one's request gives now. Raises BadPlanFile or PlanDrifted."""
     if old.request.target != session.target_name:
         raise BadPlanFile(path=path, problem=f'it is for target "{old.request.target}", not "{session.target_name}"')
@@ -49,7 +54,7 @@ def replan(session: Session, warehouse: DuckDBWarehouse, old: Plan, path: str) -
     return fresh, looked, moved
 
 
-def plan_again(session: Session, warehouse: DuckDBWarehouse, request: Request) -> tuple[Plan, Look]:
+def plan_again(session: Session, warehouse: OpenWarehouse, request: Request) -> tuple[Plan, Look]:
     """What an earlier request comes to now."""
     span = request.span
     looked = look(session, warehouse, Asking(first=span.first, last=span.last, today=request.today, dates=request.dates))
@@ -58,7 +63,7 @@ def plan_again(session: Session, warehouse: DuckDBWarehouse, request: Request) -
 
 def carry_out(
     session: Session,
-    warehouse: DuckDBWarehouse,
+    warehouse: OpenWarehouse,
     plan: Plan,
     coverage: Coverage,
     *,
@@ -87,18 +92,24 @@ def carry_out(
     }
     _check_sql(session, warehouse, plan, files)
     check_environment(pipeline, plan)
+    # Whoever labels jobs follows the run, to know its name.
+    jobs = None if isinstance(warehouse, DuckDBWarehouse) else warehouse.jobs
     with ExitStack() as stack:
+        runners = stack.enter_context(open_runners(session, warehouse, files))
+        check_runnable(pipeline, list(plan.planned()), runners, session.target_name)
         journal = session.journal(read_only=False)
         stack.callback(journal.close)
+        if jobs:
+            stack.callback(lambda: jobs.stop() if drain.at_once else None)
         keeper = stack.enter_context(LeaseKeeper(journal.path, clock))
         log = stack.enter_context(RunLog(session.logs, log_shape))
         world = World(
             warehouse=warehouse,
             landing=session.landing,
-            runners=stack.enter_context(open_runners(session, warehouse, files)),
+            runners=runners,
             journal=journal,
             clock=clock,
-            listeners=(*listeners, log, keeper),
+            listeners=(*([jobs.labels] if jobs else []), *listeners, log, keeper),
         )
         execution = Execution(
             pipeline,
@@ -131,7 +142,7 @@ def carry_out(
         return execution.run(started, session.resource)
 
 
-def _check_sql(session: Session, warehouse: DuckDBWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:
+def _check_sql(session: Session, warehouse: OpenWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:
     """Raises BadSql for a file that no call could run, before any call leaves."""
     for name in plan.planned():
         if name in files:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backfill_core.adapters.duckdb_runners import ParquetLoader, PythonRunner, SqlRunner
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
@@ -19,35 +20,42 @@ from backfill_core.plan import Plan
 from backfill_core.ports import Runner
 from backfill_core.project.load import load_project
 from backfill_core.project.session import Session
+from backfill_core.project.settings import GcpTarget
+
+if TYPE_CHECKING:
+    from backfill_core.project.targets import OpenWarehouse
 
 
 @contextmanager
 def open_runners(
-    session: Session, warehouse: DuckDBWarehouse, files: Mapping[str, Path]
+    session: Session, warehouse: OpenWarehouse, files: Mapping[str, Path]
 ) -> Iterator[Mapping[type[RunSpec], Runner]]:
     """The runner for each kind of spec that the graph has; ``files`` are SQL files by processor.
 
     Whatever is still under way when they are left is ended.
     """
-    pipeline = session.pipeline
+    pipeline, target = session.pipeline, session.target
     specs = [processor.spec_for(pipeline.runtime) for processor in pipeline.processors.values()]
     kinds = set(map(type, specs))
     with ExitStack() as stack:
-        workers = None
-        if any(isinstance(spec, Python) and spec.process for spec in specs):
-            from backfill_core.adapters.worker_processes import WorkerProcesses
+        found: dict[type[RunSpec], Runner] = {}
+        if isinstance(warehouse, DuckDBWarehouse):
+            workers = None
+            if any(isinstance(spec, Python) and spec.process for spec in specs):
+                from backfill_core.adapters.worker_processes import WorkerProcesses
 
-            workers = WorkerProcesses((load_project, (session.root,)))
-        python = PythonRunner(warehouse, session.root / session.target.landing, workers)
-        found: dict[type[RunSpec], Runner] = {
-            Sql: SqlRunner(warehouse, files),
-            Python: stack.enter_context(closing(python)),
-        }
+                workers = WorkerProcesses((load_project, (session.root,)))
+            found[Sql] = SqlRunner(warehouse, files)
+            found[Python] = stack.enter_context(closing(PythonRunner(warehouse, session.root / target.landing, workers)))
+        elif isinstance(target, GcpTarget):
+            from backfill_core.adapters.bigquery_runner import BigQuerySqlRunner
+
+            found[Sql] = BigQuerySqlRunner(warehouse, files, within=target.write_timeout)
         if kinds & {Command, Http}:
             from backfill_core.adapters.call_folder import CallFolders
 
             folders = CallFolders(session.state)
-            if Command in kinds:
+            if Command in kinds and isinstance(warehouse, DuckDBWarehouse):
                 from backfill_core.adapters.command_runner import CommandRunner
 
                 command = CommandRunner(session.root, folders, ParquetLoader(warehouse))

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.adapters.landing_files import LandingFiles
 from backfill_core.adapters.sqlite_journal import SqliteJournal, lease_words
 from backfill_core.adapters.system_clock import SystemClock
@@ -23,9 +23,12 @@ from backfill_core.observe import closed_span, observe, read_calendars, season_s
 from backfill_core.ports import Warehouse
 from backfill_core.project.load import check_sql_files, load_project
 from backfill_core.project.reviews import check_range, read_reviews
-from backfill_core.project.settings import Settings, Target, find_root, load_settings
-from backfill_core.queries.dialect import Names
+from backfill_core.project.settings import GcpTarget, LocalTarget, Settings, Target, find_root, load_settings, settings_file
+from backfill_core.project.targets import open_warehouse, resource_of
 from backfill_core.reports.words import Head
+
+if TYPE_CHECKING:
+    from backfill_core.project.targets import OpenWarehouse
 
 #: Folder of a project in which runs are remembered.
 STATE = ".backfill"
@@ -54,6 +57,9 @@ class Place:
 
     @property
     def warehouse_path(self) -> Path:
+        """The file of an embedded warehouse. Raises BadUsage where the warehouse is none."""
+        if not isinstance(self.target, LocalTarget):
+            raise BadUsage(message=f'target "{self.target_name}" keeps its tables in no file')
         return self.root / self.target.warehouse
 
     @property
@@ -63,19 +69,25 @@ class Place:
 
     @property
     def resource(self) -> str:
-        """What a run leases: an embedded warehouse is one file with one owner."""
-        return str(self.warehouse_path.resolve())
+        """What a run leases."""
+        return resource_of(self.target, self.root)
 
     def head(self, command: str, span: Span, ends: str) -> Head:
         """What a command's first line says."""
         return Head(
             command=command,
             target=self.target_name,
-            project=self.root.name,
+            project=self.project_words,
             span=span,
             ends=ends,
             zone=self.settings.timezone,
         )
+
+    @property
+    def project_words(self) -> str:
+        """The project's name, with that of the cloud project its tables are in."""
+        cloud = f" ({self.target.project})" if isinstance(self.target, GcpTarget) else ""
+        return self.root.name + cloud
 
     def journal(self, *, read_only: bool) -> SqliteJournal:
         return SqliteJournal(self.state / "journal.sqlite", SystemClock(), read_only=read_only)
@@ -102,16 +114,21 @@ class Session(Place):
     def landing(self) -> LandingFiles:
         return LandingFiles(self.root / self.target.landing)
 
-    @property
-    def names(self) -> Names:
-        return Names(datasets=self.target.datasets, prefix=self.target.prefix)
-
     def today(self, override: date | None) -> date:
         return override or datetime.now(ZoneInfo(self.settings.timezone)).date()
 
     @contextmanager
-    def warehouse(self, *, read_only: bool) -> Iterator[DuckDBWarehouse]:
-        """The warehouse, opened. Raises WarehouseHeld, with who holds it, before the file is touched."""
+    def warehouse(self, *, read_only: bool) -> Iterator[OpenWarehouse]:
+        """The warehouse, opened. Raises WarehouseHeld, with who holds an embedded one, before its file is touched."""
+        if isinstance(self.target, LocalTarget):
+            self._refuse_held(self.target)
+        warehouse = open_warehouse(self.target, self.root, self.pipeline, read_only=read_only)
+        try:
+            yield warehouse
+        finally:
+            warehouse.close()
+
+    def _refuse_held(self, target: LocalTarget) -> None:
         journal = self.journal(read_only=True)
         try:
             held = journal.lease(self.resource)
@@ -119,12 +136,7 @@ class Session(Place):
             journal.close()
         if held is not None:
             who = lease_words(held, SystemClock().now())
-            raise WarehouseHeld(who=who, path=self.target.warehouse, look=f"Look: backfill status {held.run}")
-        warehouse = DuckDBWarehouse(self.warehouse_path, self.names, self.root, read_only=read_only)
-        try:
-            yield warehouse
-        finally:
-            warehouse.close()
+            raise WarehouseHeld(who=who, path=target.warehouse, look=f"Look: backfill status {held.run}")
 
     def season(self, name: str) -> Span:
         """The span of a season, as the calendars know it. Raises UnknownSeason."""
@@ -186,7 +198,7 @@ def open_place(folder: Path, target: str | None) -> Place:
     """Loads the settings of the project that ``folder`` is in, for one target."""
     root = find_root(folder.resolve())
     settings = load_settings(root)
-    name, chosen = settings.the_target(target, root / "pyproject.toml")
+    name, chosen = settings.the_target(target, settings_file(root))
     return Place(root=root, settings=settings, target_name=name, target=chosen, state=root / STATE)
 
 
@@ -196,7 +208,7 @@ def open_project(folder: Path, target: str | None) -> Session:
     found, warnings = load_project(place.root)
     if not (place.root / place.target.landing).is_dir() and any(isinstance(d.value, Schedule) for d in found):
         warnings.append(f"landing folder {place.root / place.target.landing} is not there")
-    if not place.warehouse_path.exists():
+    if isinstance(place.target, LocalTarget) and not place.warehouse_path.exists():
         warnings.append(f"warehouse {place.target.warehouse} is not there yet; the first run makes it")
     pipeline = Pipeline.build(found, place.target.runtime)
     check_sql_files(place.root, pipeline)

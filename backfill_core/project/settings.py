@@ -1,15 +1,22 @@
-"""What a project and its targets are set to: ``[tool.backfill]`` in pyproject.toml, with the environment above it."""
+"""What a project and its targets are set to, and which place each value came from.
+
+``[tool.backfill]`` in pyproject.toml, or backfill.toml beside it; above that ``.env``, above that the environment.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from backfill_core.errors import BadSettings, NoProject, UnknownTarget, did_you_mean
 
@@ -27,14 +34,19 @@ class InFlight(BaseModel):
     tables: dict[str, _Cap] = Field(default_factory=dict)
 
 
-class Target(BaseModel):
-    """Where a graph runs: an embedded warehouse with local runners."""
+#: Hosts that plain http may reach: nothing leaves this machine.
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_PREFIX = "BACKFILL_"
+_OWN_FILE = "backfill.toml"
+#: Words in the name of a setting that is shown to nobody.
+_SECRETS = ("token", "secret", "password", "key")
+
+
+class _Where(BaseModel):
+    """What every target says of its tables and files."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    runtime: Literal["local"]
-    #: DuckDB file, from the project's root.
-    warehouse: Path
     #: Folder of landing files, from the project's root.
     landing: Path
     #: Datasets that have another name here.
@@ -48,17 +60,60 @@ class Target(BaseModel):
     per_minute: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
 
+class LocalTarget(_Where):
+    """An embedded warehouse with local runners."""
+
+    runtime: Literal["local"]
+    #: DuckDB file, from the project's root.
+    warehouse: Path
+
+
+class GcpTarget(_Where):
+    """BigQuery, and services beside it."""
+
+    runtime: Literal["gcp"]
+    #: The Google Cloud project that holds the tables and pays for the queries.
+    project: str
+    location: str = "US"
+    #: A query that would read more is refused.
+    maximum_bytes_billed: int = Field(default=100_000_000_000, ge=10_485_760)
+    #: What reading 10^12 bytes costs, and in what.
+    price_per_tb: float = Field(default=6.25, ge=0)
+    currency: str = "USD"
+    #: Seconds after which a question to BigQuery is given up, and one processor's statements.
+    query_timeout: float = Field(default=300.0, gt=0)
+    write_timeout: float = Field(default=3600.0, gt=0)
+    #: Questions that are asked side by side.
+    queries_in_flight: int = Field(default=8, ge=1, le=100)
+    #: Key file of a service account, from the project's root; none: the credentials that Google's tools find.
+    credentials: Path | None = None
+    #: Service account to act as.
+    impersonate: str | None = None
+    #: Where BigQuery is served, if not by Google: a local cloud.
+    api_endpoint: AnyHttpUrl | None = None
+
+    @field_validator("api_endpoint")
+    @classmethod
+    def _safe(cls, url: AnyHttpUrl | None) -> AnyHttpUrl | None:
+        if url is not None and url.scheme != "https" and url.host not in _LOOPBACK:
+            raise ValueError(f"plain http is for this machine only, and {url.host} is another: write https")
+        return url
+
+
+Target = LocalTarget | GcpTarget
+
+
 class Settings(BaseSettings):
     """The settings of a project. Environment variables ``BACKFILL_…`` win, with ``__`` between levels."""
 
-    model_config = SettingsConfigDict(env_prefix="BACKFILL_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     #: First date of a plan that names none.
     from_: date | None = Field(default=None, alias="from")
     timezone: str = "UTC"
     target: str = "local"
     concurrency: int = Field(default=4, ge=1, le=256)
-    targets: dict[str, Target]
+    targets: dict[str, Annotated[Target, Field(discriminator="runtime")]]
 
     @field_validator("timezone")
     @classmethod
@@ -74,11 +129,11 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003  (the library's signature)
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
+        return (init_settings,)  # `read_layers` has asked the others, and knows what came from where
 
     def the_target(self, name: str | None, where: Path) -> tuple[str, Target]:
         """The target of that name, or the default one. Raises UnknownTarget."""
@@ -88,23 +143,141 @@ class Settings(BaseSettings):
         return chosen, self.targets[chosen]
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsLayer:
+    """One place that settings come from, and what it says."""
+
+    where: str
+    values: Mapping[str, Any]
+
+
 def find_root(start: Path) -> Path:
-    """The project that a folder is in: the nearest pyproject.toml with [tool.backfill]. Raises NoProject."""
+    """The project that a folder is in: the nearest with backfill.toml, or [tool.backfill] in pyproject.toml. Raises NoProject."""
     for folder in (start, *start.parents):
+        if (folder / _OWN_FILE).is_file():
+            return folder
         file = folder / "pyproject.toml"
         if file.is_file() and "backfill" in _read(file).get("tool", {}):
             return folder
     raise NoProject(start=start)
 
 
+def settings_file(root: Path) -> Path:
+    """The file that a project's settings stand in."""
+    return root / (_OWN_FILE if (root / _OWN_FILE).is_file() else "pyproject.toml")
+
+
 def load_settings(root: Path) -> Settings:
     """Raises BadSettings for what is wrong, one problem at a time."""
-    file = root / "pyproject.toml"
-    table = _read(file).get("tool", {}).get("backfill", {})
+    layers = read_layers(root)
+    values: dict[str, Any] = {}
+    for layer in reversed(layers):
+        values = _over(values, layer.values)
     try:
-        return Settings(**table)
+        return Settings(**values)
     except ValidationError as error:
-        raise BadSettings(where=f"{file.name} [tool.backfill]", problem=_problem(error)) from error
+        first = error.errors()[0]
+        where = _origin(layers, _path(first["loc"]))
+        raise BadSettings(where=where, problem=_problem(first)) from error
+
+
+def read_layers(root: Path) -> list[SettingsLayer]:
+    """Where settings come from, the strongest first. Raises BadSettings."""
+    layers = [_variables("environment", os.environ)]
+    if (root / ".env").is_file():
+        layers.append(_variables(".env", environment(root, {})))
+    file = settings_file(root)
+    if file.name == _OWN_FILE:
+        layers.append(SettingsLayer(file.name, _read(file)))
+        project = root / "pyproject.toml"
+        if project.is_file() and "backfill" in _read(project).get("tool", {}):
+            raise BadSettings(where=file.name, problem="pyproject.toml has [tool.backfill] too. Keep one of the two")
+    else:
+        layers.append(SettingsLayer(f"{file.name} [tool.backfill]", _read(file).get("tool", {}).get("backfill", {})))
+    return layers
+
+
+def environment(root: Path, above: Mapping[str, str]) -> dict[str, str]:
+    """The variables that specs may name: those of ``above``, else those of the project's .env."""
+    if not (root / ".env").is_file():
+        return dict(above)
+    from dotenv import dotenv_values
+
+    found = dotenv_values(root / ".env", encoding="utf-8")
+    return {name: value for name, value in found.items() if value is not None} | dict(above)
+
+
+def leaves(model: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every single setting with its path."""
+    for name, field in type(model).model_fields.items():
+        value, here = getattr(model, name), (*path, field.alias or name)
+        nested = value if isinstance(value, dict) else {}
+        if any(isinstance(each, BaseModel) for each in nested.values()):
+            for key, each in sorted(nested.items()):
+                yield from leaves(each, (*here, key))
+        else:
+            yield here, value
+
+
+def masked(path: tuple[str, ...], value: Any) -> str:
+    """A setting as it may be shown: nothing of what looks like a secret, nor of what a URL has before its host."""
+    if value is None or value == {}:
+        return ""
+    if any(word in path[-1].lower() for word in _SECRETS):
+        return "***"
+    return re.sub(r"://[^/@]+@", "://***@", str(value))
+
+
+def origin(layers: list[SettingsLayer], path: tuple[str, ...]) -> str:
+    """The place that gives a setting its value; ``default`` where none names it."""
+    for layer in layers:
+        found: Any = layer.values
+        for part in path:
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if found is not None:
+            return layer.where
+    return "default"
+
+
+def _origin(layers: list[SettingsLayer], path: tuple[str, ...]) -> str:
+    found = origin(layers, path)
+    return layers[-1].where if found == "default" else found
+
+
+def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        held = merged.get(key)
+        merged[key] = _over(held, value) if isinstance(held, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+class _Variables(EnvSettingsSource):
+    """Settings in variables of any place, read as the library reads the environment's."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+        super().__init__(Settings)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self.variables.items()}
+
+
+def _variables(where: str, variables: Mapping[str, str]) -> SettingsLayer:
+    """Raises BadSettings for a variable that is nearly a setting's, for it would be passed over in silence."""
+    known = [_PREFIX + (field.alias or name).upper() for name, field in Settings.model_fields.items()]
+    for name in sorted(variables):
+        first = name.upper().partition("__")[0]
+        hint = did_you_mean(first, known) if first.startswith(_PREFIX) and first not in known else ""
+        if hint:
+            raise BadSettings(where=where, problem=f'no setting "{name}".{hint}')
+    source = _Variables(variables)
+    try:
+        values = source()
+    except SettingsError as error:
+        raise BadSettings(where=where, problem=str(error)) from error
+    start = source.env_vars.get(f"{_PREFIX}from".lower())  # the library wants an alias without the prefix
+    return SettingsLayer(where, values | ({"from": start} if start else {}))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -114,11 +287,24 @@ def _read(file: Path) -> dict[str, Any]:
         raise BadSettings(where=file, problem=str(error)) from error
 
 
-def _problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
-        model = Settings if not where.startswith("targets.") else InFlight if ".in_flight." in where else Target
+def _path(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The path of a setting, without the word for the kind of target that the library puts into it."""
+    parts = tuple(map(str, loc))
+    return parts[:2] + parts[3:] if parts[0] == "targets" and len(parts) > 2 else parts
+
+
+def _problem(error: Any) -> str:
+    path = _path(error["loc"])
+    where = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        model: type[BaseModel] = Settings
+        if path[0] == "targets":
+            model = InFlight if "in_flight" in path else GcpTarget if error["loc"][2] == "gcp" else LocalTarget
         known = [field.alias or name for name, field in model.model_fields.items()]
-        return f'no setting "{where}".{did_you_mean(str(first["loc"][-1]), known)}'
-    return f"{where}: {first['msg']}"
+        return f'no setting "{where}".{did_you_mean(path[-1], known)}'
+    if error["type"] == "union_tag_invalid":
+        given = str(error["ctx"]["tag"])
+        return f'{where}.runtime: no runtime "{given}".{did_you_mean(given, ("local", "gcp"))} Runtimes: local, gcp'
+    if error["type"] == "union_tag_not_found":
+        return f"{where}.runtime: say which, local or gcp"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}"

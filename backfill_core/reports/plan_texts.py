@@ -12,10 +12,11 @@ from backfill_core.reports.gate_texts import gate_words
 from backfill_core.reports.words import WIDTH, Head, dates_words, key_words, number, percent, plural, reasons_words, wrapped
 
 
-def plan_lines(
-    plan: Plan, pipeline: Pipeline, coverage: Coverage, head: Head, doing: str, estimated: str | None = None
-) -> list[str]:
-    """A plan as people read it; its last line is what to type next: ``doing``, where there is anything to do."""
+def plan_lines(plan: Plan, pipeline: Pipeline, coverage: Coverage, head: Head, doing: str, *below: str) -> list[str]:
+    """A plan as people read it; its last line is what to type next: ``doing``, where there is anything to do.
+
+    ``below`` stands before it: what the plan may take and cost.
+    """
     through = pipeline.layer(plan.request.through)
     lines = [head.line(), f"through {through.name}" + "".join(f": {words}" for words in calendar_words(coverage))]
     name = max((len(planned.name) for planned in plan.planned().values()), default=0) + 2
@@ -33,8 +34,7 @@ def plan_lines(
         lines += blocked_lines(plan.blocked)
     lines += [forecast_line(one, pipeline) for one in plan.forecast]
     lines += [f"stale, not planned: {name} {dates_words(dates, most=2)}" for name, dates in plan.stale.items()]
-    if estimated:
-        lines.append(estimated)
+    lines += filter(None, below)
     lines.append(f"next: {doing}" if plan.units else "nothing to do. next: backfill coverage")
     return wrapped(lines)
 

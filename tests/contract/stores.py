@@ -7,11 +7,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
+from backfill_core.adapters.bigquery_client import Account
+from backfill_core.adapters.bigquery_warehouse import BigQueryWarehouse
 from backfill_core.adapters.duckdb_runners import PythonRunner
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.ports import Runner, Warehouse
 from backfill_core.queries.dialect import DUCKDB, Names
 from backfill_core.testing import MemoryRunner, MemoryWarehouse
+from backfill_core.testing.bigquery_engine import HeldTable
+from backfill_core.testing.bigquery_server import BigQueryServer
 
 Row = Mapping[str, Any]
 DUCKDB_TYPES = {
@@ -24,7 +28,7 @@ DUCKDB_TYPES = {
 }
 
 
-class Store(Protocol):
+class Held(Protocol):
     """A warehouse and the way rows get into it without the code under test."""
 
     warehouse: Warehouse
@@ -34,6 +38,10 @@ class Store(Protocol):
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All rows of a table, in no order; none where it is not there."""
+
+
+class Store(Held, Protocol):
+    """One that runs functions too."""
 
     def runner(self, landing: Path, files: Mapping[str, Mapping[date, str]]) -> Runner:
         """A runner of Python specs. The files of each source lie below ``landing``, at the paths given by day."""
@@ -86,4 +94,36 @@ class MemoryStore:
         return MemoryRunner(self.warehouse, files)
 
 
+class BigQueryStore:
+    """Google's client before a BigQuery on loopback, which all of these share: each clears what the one before left."""
+
+    _server: BigQueryServer | None = None
+
+    def __init__(self, folder: Path) -> None:
+        if BigQueryStore._server is None:
+            BigQueryStore._server = BigQueryServer("contract-tests").start()
+        self.server = BigQueryStore._server
+        self.server.engine.clear()
+        account = Account(
+            project="contract-tests", location="US", maximum_bytes_billed=10**9, endpoint=self.server.url, request_timeout=10
+        )
+        self.warehouse = BigQueryWarehouse(account, Names(), folder, within=10)
+
+    def put(self, table: str, columns: Mapping[str, str], rows: Iterable[Row] = ()) -> None:
+        dataset, name = table.split(".")
+        self.server.engine.create(dataset, name, HeldTable(dict(columns)))
+        self.server.engine.load(dataset, name, rows)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return self.server.engine.rows(*table.split("."))
+
+    @classmethod
+    def end(cls) -> None:
+        if cls._server is not None:
+            cls._server.stop()
+            cls._server = None
+
+
+#: Warehouses that `Python` specs write into too.
 STORES: tuple[type[DuckDBStore] | type[MemoryStore], ...] = (DuckDBStore, MemoryStore)
+WAREHOUSES: tuple[type[DuckDBStore] | type[MemoryStore] | type[BigQueryStore], ...] = (*STORES, BigQueryStore)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stores import STORES, DuckDBStore, MemoryStore, Row, Store
+from stores import WAREHOUSES, DuckDBStore, Held, MemoryStore, Row
 
 from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import ONE_DAY, DateSet, Span, day_number
@@ -56,14 +56,14 @@ def question(table: Table = TABLE, span: Span = SPAN, **asked: Any) -> TableQues
     return TableQuestion(processor="lines", table=table, span=span, **asked)
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = request.param(tmp_path)
+@pytest.fixture(params=WAREHOUSES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Held]:
+    opened: Held = request.param(tmp_path)
     yield opened
     opened.warehouse.close()
 
 
-def test_rows_and_distinct_keys_of_the_days_in_the_span(store: Store) -> None:
+def test_rows_and_distinct_keys_of_the_days_in_the_span(store: Held) -> None:
     rows = [line(day, "ann") for day in (21, 22, 24, 24, 26, 27)] + [line(24, "bob"), line(24, None), line(22, "ann", "x")]
     store.put("box.lines", LINES, [*rows, {"day": None, "player": "cy"}])
     facts = store.warehouse.observe(question())
@@ -84,7 +84,7 @@ def test_rows_and_distinct_keys_of_the_days_in_the_span(store: Store) -> None:
         (("team", "points", "player"), 5),
     ],
 )
-def test_distinct_keys_of_none_one_and_several_columns(store: Store, key: tuple[str, ...], distinct: int) -> None:
+def test_distinct_keys_of_none_one_and_several_columns(store: Held, key: tuple[str, ...], distinct: int) -> None:
     pairs = [("ann", "x"), ("ann", "x"), ("ann", "y"), ("ann", None), (None, None), ("bob", "x")]
     store.put("box.lines", LINES, [line(22, player, team) for player, team in pairs])
     facts = store.warehouse.observe(question(Table("box.lines", date="day", key=key)))
@@ -92,7 +92,7 @@ def test_distinct_keys_of_none_one_and_several_columns(store: Store, key: tuple[
     assert facts.distinct == {n(22): distinct}
 
 
-def test_oldest_and_newest_are_micros_of_the_rows_that_tell(store: Store) -> None:
+def test_oldest_and_newest_are_micros_of_the_rows_that_tell(store: Held) -> None:
     stamps = {22: [at(3), at(1, 7), None, at(2)], 23: [None], 24: [at(5)]}
     store.put("box.lines", LINES, [line(day, "ann", written=stamp) for day, found in stamps.items() for stamp in found])
     facts = store.warehouse.observe(question())
@@ -102,7 +102,7 @@ def test_oldest_and_newest_are_micros_of_the_rows_that_tell(store: Store) -> Non
     assert store.warehouse.observe(question(replace(TABLE, updated=None))).newest == {}
 
 
-def test_keys_are_listed_as_text_with_their_rows(store: Store) -> None:
+def test_keys_are_listed_as_text_with_their_rows(store: Held) -> None:
     rows = [line(22, "ann", points=3), line(22, "ann", points=3), line(22, "bob", points=None), line(23, None, active=True)]
     store.put("box.lines", LINES, rows)
     keys = store.warehouse.observe(question(keys=("player", "points", "active", "day"))).keys
@@ -114,7 +114,7 @@ def test_keys_are_listed_as_text_with_their_rows(store: Store) -> None:
     }
 
 
-def test_checks_count_good_rows_of_those_a_column_picks(store: Store) -> None:
+def test_checks_count_good_rows_of_those_a_column_picks(store: Held) -> None:
     values = [(5, True), (0, True), (-1, True), (None, True), (7, False), (None, False), (9, None)]
     rows = [line(22, f"p{place}", points=points, active=active) for place, (points, active) in enumerate(values)]
     store.put("box.lines", LINES, [*rows, line(23, "ann", points=None, active=False)])
@@ -128,7 +128,7 @@ def test_checks_count_good_rows_of_those_a_column_picks(store: Store) -> None:
     }
 
 
-def test_checks_among_the_keys_another_table_holds_on_the_date(store: Store) -> None:
+def test_checks_among_the_keys_another_table_holds_on_the_date(store: Held) -> None:
     teams = Table("box.teams", date="on", key=("on", "club", "player"), only={"source": "api"})
     kinds = {"on": "DATE", "club": "STRING", "player": "STRING", "source": "STRING"}
     clubs = [(22, "x", "api"), (22, "x", "api"), (22, "y", "web"), (23, "y", "api"), (24, None, "api")]
@@ -145,7 +145,7 @@ def test_checks_among_the_keys_another_table_holds_on_the_date(store: Store) -> 
     assert facts.rows == {n(22): 4, n(23): 2, n(24): 1}
 
 
-def test_allowed_values_are_counted_and_no_value_is_none_of_them(store: Store) -> None:
+def test_allowed_values_are_counted_and_no_value_is_none_of_them(store: Held) -> None:
     teams = [("x", True), ("y", True), ("z", True), (None, True), ("x", False), ("x", None)]
     store.put("box.lines", LINES, [line(22, f"p{n}", team, active=active, points=n) for n, (team, active) in enumerate(teams)])
     checks = (
@@ -162,7 +162,7 @@ def test_allowed_values_are_counted_and_no_value_is_none_of_them(store: Store) -
     }
 
 
-def test_rows_whose_key_another_table_holds_on_the_date(store: Store) -> None:
+def test_rows_whose_key_another_table_holds_on_the_date(store: Held) -> None:
     rows = [line(22, "ann", "x"), line(22, "ann", "x"), line(22, "bob", "y"), line(22, None), line(23, "cy"), line(24, "ann")]
     store.put("box.lines", LINES, [{**row, "active": row["day"].day != 24} for row in rows])
     others = [("ann", "x"), ("ann", "x"), ("ann", "y"), ("bob", "x"), (None, None)]
@@ -187,7 +187,7 @@ def test_rows_whose_key_another_table_holds_on_the_date(store: Store) -> None:
     assert store.warehouse.asked - asked == 2
 
 
-def test_one_hash_a_day_whatever_the_order_of_its_rows(store: Store) -> None:
+def test_one_hash_a_day_whatever_the_order_of_its_rows(store: Held) -> None:
     hashed = replace(TABLE, hash="source")
     rows = [line(22, "ann", source="b"), line(22, "bob", source="a"), line(22, "cy", source="a"), line(23, "ann", source="a")]
     store.put("box.lines", LINES, [*rows, line(24, "ann", source="a"), line(24, "bob")])
@@ -204,7 +204,7 @@ def test_one_hash_a_day_whatever_the_order_of_its_rows(store: Store) -> None:
 STAMPED = {"at": "TIMESTAMP", "day": "STRING", "player": "STRING", "team": "STRING"}
 
 
-def test_rows_belong_to_the_day_in_the_tables_zone(store: Store) -> None:
+def test_rows_belong_to_the_day_in_the_tables_zone(store: Held) -> None:
     """New York is four hours behind in October, and five from the 3rd of November on."""
     stamps = [(22, 3, 59), (22, 4, 0), (23, 3, 59), (27, 3, 59), (27, 4, 0)]
     late = [datetime(2024, 11, 4, 4, 59, tzinfo=UTC), datetime(2024, 11, 4, 5, 0, tzinfo=UTC)]
@@ -220,7 +220,7 @@ def test_rows_belong_to_the_day_in_the_tables_zone(store: Store) -> None:
 
 
 @pytest.mark.parametrize("shape", ["%Y-%m-%d", "%Y%m%d", "d=%Y/%m/%d"])
-def test_days_written_as_text(store: Store, shape: str) -> None:
+def test_days_written_as_text(store: Held, shape: str) -> None:
     table = Table("box.lines", date="day", date_type="STRING", format=shape, key=("player",))
     days = [date(2024, 10, day) for day in (21, 22, 22, 26, 27)]
     rows = [{"day": day.strftime(shape), "player": f"p{place}", "team": "x"} for place, day in enumerate(days)]
@@ -237,7 +237,7 @@ def test_days_written_as_text(store: Store, shape: str) -> None:
     }
 
 
-def test_only_the_rows_of_a_slice_are_seen(store: Store) -> None:
+def test_only_the_rows_of_a_slice_are_seen(store: Held) -> None:
     rows = [line(22, "ann", source="api"), line(22, "bob", source="web"), line(22, "cy"), line(23, "ann", source="web")]
     store.put("box.lines", LINES, [{**row, "points": 1} for row in rows])
     store.put("box.roster", LINES, [line(22, "ann"), line(22, "bob"), line(23, "ann")])
@@ -258,7 +258,7 @@ def test_only_the_rows_of_a_slice_are_seen(store: Store) -> None:
 
 
 def shares(
-    store: Store, rows: list[Row], others: list[Row], thirds: tuple[Row, ...] = (), *, absent: bool = False, **asked: Any
+    store: Held, rows: list[Row], others: list[Row], thirds: tuple[Row, ...] = (), *, absent: bool = False, **asked: Any
 ) -> Any:
     """What one comparison comes to, over rows put in."""
     store.put("box.lines", LINES, rows)
@@ -278,14 +278,14 @@ def answered(facts: DateFacts, pairs: Iterable[KeyComparison]) -> DateFacts:
     return replace(facts, shares=kept)
 
 
-def test_keys_of_the_same_date(store: Store) -> None:
+def test_keys_of_the_same_date(store: Held) -> None:
     own = [line(22, "ann"), line(22, "ann", "x"), line(22, "dee"), line(24, "ann"), line(27, "ann"), line(25, None)]
     other = [line(22, "ann"), line(22, "ann", "y"), line(22, "bob"), line(23, "ann"), line(21, "ann"), line(25, None)]
     wanted = {n(22): (1, 2, 1), n(23): (0, 1, 0), n(24): (0, 0, 1), n(25): (0, 1, 1)}
     assert shares(store, own, other) == wanted
 
 
-def test_keys_of_several_columns_and_of_other_names(store: Store) -> None:
+def test_keys_of_several_columns_and_of_other_names(store: Held) -> None:
     own = [line(22, "ann", "x"), line(22, "bob", "y"), line(22, "cy", None)]
     other = [line(22, "x", "ann"), line(22, "x", "bob"), line(22, None, "cy")]
     both = {"own": ("player", "team"), "theirs": ("team", "player")}
@@ -293,13 +293,13 @@ def test_keys_of_several_columns_and_of_other_names(store: Store) -> None:
     assert shares(store, own, other, own=("team",), theirs=("player",)) == {n(22): (1, 2, 2)}
 
 
-def test_keys_of_the_other_tables_slice(store: Store) -> None:
+def test_keys_of_the_other_tables_slice(store: Held) -> None:
     other = [line(22, "ann", source="api"), line(22, "bob", source="web"), line(23, "bob", source="web")]
     api = replace(OTHER, only={"source": "api"})
     assert shares(store, [line(22, "bob")], other, other=api) == {n(22): (0, 1, 1)}
 
 
-def test_keys_that_a_third_table_holds_on_the_date_too(store: Store) -> None:
+def test_keys_that_a_third_table_holds_on_the_date_too(store: Held) -> None:
     own = [line(22, "ann"), line(22, "bob"), line(23, "cy")]
     other = [line(22, "ann", "x"), line(22, "bob", "x"), line(22, "cy", "y"), line(23, "ann", "x")]
     third = (
@@ -325,7 +325,7 @@ ROSTER = [
 ]
 
 
-def test_keys_on_enough_dates_this_season_before_the_date(store: Store) -> None:
+def test_keys_on_enough_dates_this_season_before_the_date(store: Held) -> None:
     own = [line(22, "bob"), line(25, "cy"), line(26, "ann"), line(26, "cy")]
     assert shares(store, own, ROSTER, at_least=1, seasons=SEASONS) == {
         n(22): (1, 2, 0),  # ann was there on the 20th, bob on the 19th
@@ -340,7 +340,7 @@ def test_keys_on_enough_dates_this_season_before_the_date(store: Store) -> None:
     assert shares(store, [], ROSTER, at_least=2, seasons=SEASONS[1:]) == {n(26): (0, 1, 0)}
 
 
-def test_keys_of_the_season_before_the_date(store: Store) -> None:
+def test_keys_of_the_season_before_the_date(store: Held) -> None:
     own = [line(22, "bob"), line(24, "cy"), line(24, "ann"), line(25, "eve")]
     days = DateSet.from_json(["2024-10-22..2024-10-24", "2024-10-26"])
     asked = {"to_date": True, "days": days, "seasons": SEASONS}
@@ -357,7 +357,7 @@ def test_keys_of_the_season_before_the_date(store: Store) -> None:
     assert shares(store, own, ROSTER, **{**asked, "days": DateSet()}) == {}
 
 
-def test_keys_of_a_window_before_the_date(store: Store) -> None:
+def test_keys_of_a_window_before_the_date(store: Held) -> None:
     own = [line(22, "bob"), line(24, "cy"), line(24, "ann"), line(26, "eve")]
     days = DateSet.from_json(["2024-10-22..2024-10-24", "2024-10-26"])
     # Two days before the date: the 20th and 21st for the 22nd, and so on.
@@ -378,7 +378,7 @@ def test_keys_of_a_window_before_the_date(store: Store) -> None:
     assert shares(store, own, ROSTER, at_least=3, **asked).keys() == {n(22), n(24), n(26)}
 
 
-def test_a_season_reads_only_the_other_tables_slice(store: Store) -> None:
+def test_a_season_reads_only_the_other_tables_slice(store: Held) -> None:
     other = [line(22, "ann", source="api"), line(22, "bob", source="web"), line(23, "ann", source="web")]
     asked = {"other": replace(OTHER, only={"source": "api"}), "seasons": (SPAN,)}
     assert shares(store, [], other, to_date=True, days=DateSet.of(date(2024, 10, 24)), **asked) == {n(24): (0, 1, 0)}
@@ -394,7 +394,7 @@ def test_a_season_reads_only_the_other_tables_slice(store: Store) -> None:
         {"reaches": ((n(21), n(23)), (n(22), n(23))), "days": DateSet.of(date(2024, 10, 23))},
     ],
 )
-def test_of_an_absent_table_only_what_others_want_is_told(store: Store, asked: dict[str, Any]) -> None:
+def test_of_an_absent_table_only_what_others_want_is_told(store: Held, asked: dict[str, Any]) -> None:
     other = [line(21, "ann"), line(22, "ann"), line(22, "bob"), line(23, "ann")]
     wanted: dict[str, Any] = {
         "": {n(22): (0, 2, 0), n(23): (0, 1, 0)},
@@ -425,13 +425,13 @@ def test_of_an_absent_table_only_what_others_want_is_told(store: Store, asked: d
         ({"table": replace(TABLE, hash="shirt")}, ""),
     ],
 )
-def test_what_is_not_there_cannot_be_read(store: Store, asked: dict[str, Any], told: str) -> None:
+def test_what_is_not_there_cannot_be_read(store: Held, asked: dict[str, Any], told: str) -> None:
     store.put("box.lines", LINES, [line(22, "ann")])
     with pytest.raises(UnreadableTable, match=rf"^box\.(lines|nowhere) cannot be read: .*{told}"):
         store.warehouse.observe(question(**asked))
 
 
-def test_the_schema_has_the_tables_of_those_datasets(store: Store) -> None:
+def test_the_schema_has_the_tables_of_those_datasets(store: Held) -> None:
     store.put("box.lines", LINES)
     store.put("box.roster", {"day": "DATE"})
     store.put("score.lines", {"points": "INT64"})
@@ -441,7 +441,7 @@ def test_the_schema_has_the_tables_of_those_datasets(store: Store) -> None:
     assert store.warehouse.schema([]) == {}
 
 
-def test_several_questions_are_answered_in_order_and_all_queries_counted(store: Store) -> None:
+def test_several_questions_are_answered_in_order_and_all_queries_counted(store: Held) -> None:
     store.put("box.lines", LINES, [line(22, "ann", "x", points=1)])
     store.put("box.roster", LINES, [line(23, "ann")])
     among = ColumnCheck(name="among", column="points", positive=True, among="player", among_table=OTHER)
@@ -463,12 +463,12 @@ def test_several_questions_are_answered_in_order_and_all_queries_counted(store: 
     assert store.warehouse.observe_all([]) == []
 
 
-def differing(store: Store, pair: KeyComparison, day: int, limit: int = 9, *, absent: bool = False) -> KeysFound:
+def differing(store: Held, pair: KeyComparison, day: int, limit: int = 9, *, absent: bool = False) -> KeysFound:
     asked = KeysQuestion(processor="lines", table=TABLE, day=date(2024, 10, day), pair=pair, absent=absent)
     return store.warehouse.differing_keys(asked, limit)
 
 
-def test_keys_that_lack_and_keys_beyond_are_named_ascending(store: Store) -> None:
+def test_keys_that_lack_and_keys_beyond_are_named_ascending(store: Held) -> None:
     store.put("box.lines", LINES, [line(22, who) for who in ("ann", "dee", "dee", None)] + [line(23, "bob")])
     store.put("box.roster", LINES, [line(22, who) for who in ("cy", "bob", "ann", "bob", None, "al")])
     pair = KeyComparison(name="c", own=("player",), theirs=("player",), other=OTHER)
@@ -484,7 +484,7 @@ def test_keys_that_lack_and_keys_beyond_are_named_ascending(store: Store) -> Non
     assert (lacking.absent, lacking.surplus, lacking.first_absent[0]) == (5, 0, ("al",))
 
 
-def test_keys_of_several_columns_and_kinds_are_named_as_text(store: Store) -> None:
+def test_keys_of_several_columns_and_kinds_are_named_as_text(store: Held) -> None:
     store.put("box.lines", LINES, [line(22, "ann", points=3), line(22, "bob", points=10)])
     store.put("box.roster", LINES, [line(22, "ann", points=4), line(22, "ann", points=10), line(22, None, points=10)])
     pair = KeyComparison(name="c", own=("points", "player"), theirs=("points", "player"), other=OTHER)
@@ -496,7 +496,7 @@ def test_keys_of_several_columns_and_kinds_are_named_as_text(store: Store) -> No
     )
 
 
-def test_keys_of_a_window_before_the_day_are_named(store: Store) -> None:
+def test_keys_of_a_window_before_the_day_are_named(store: Held) -> None:
     store.put("box.lines", LINES, [line(24, "ann"), line(24, "eve")])
     store.put("box.roster", LINES, [line(21, "al"), line(22, "ann"), line(22, "bob"), line(23, "bob"), line(24, "dee")])
     pair = KeyComparison(
@@ -513,7 +513,7 @@ def test_keys_of_a_window_before_the_day_are_named(store: Store) -> None:
     assert differing(store, replace(to_date, at_least=2), 24).first_absent == (("bob",),)
 
 
-def test_keys_of_a_table_that_cannot_be_read_are_not_named(store: Store) -> None:
+def test_keys_of_a_table_that_cannot_be_read_are_not_named(store: Held) -> None:
     store.put("box.lines", LINES)
     pair = KeyComparison(name="c", own=("player",), theirs=("player",), other=OTHER)
     with pytest.raises(UnreadableTable, match=r"^box\.lines cannot be read: .*roster"):
@@ -539,7 +539,7 @@ def test_offending_rows_cannot_be_asked_in_memory(tmp_path: Path) -> None:
         store.warehouse.observe(question(offending=(RULE,)))
 
 
-def test_what_all_rows_of_a_day_were_computed_from(store: Store) -> None:
+def test_what_all_rows_of_a_day_were_computed_from(store: Held) -> None:
     made = ((1, "x"), (1, "x"), (2, "x"), (2, "y"), (3, "x"), (3, None))
     rows = [{"day": date(2024, 10, day), "made": text} for day, text in made]
     store.put("box.lines", {"day": "DATE", "made": "STRING"}, rows)
@@ -664,7 +664,7 @@ def questions(draw: st.DrawFn) -> TableQuestion:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Store]]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Held, Held]]:
     both = DuckDBStore(tmp_path_factory.mktemp("duckdb")), MemoryStore(tmp_path_factory.mktemp("memory"))
     yield both
     for each in both:
@@ -674,7 +674,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Stor
 @settings(deadline=None, max_examples=100)
 @given(own=ROWS, other=ROWS, third=ROWS, asked=st.lists(questions(), min_size=2, max_size=4))
 def test_duckdb_and_plain_rows_agree(
-    pair: tuple[Store, Store], own: list[Row], other: list[Row], third: list[Row], asked: list[TableQuestion]
+    pair: tuple[Held, Held], own: list[Row], other: list[Row], third: list[Row], asked: list[TableQuestion]
 ) -> None:
     for store in pair:
         for name, rows in (("q.own", own), ("q.other", other), ("q.third", third)):
@@ -697,7 +697,7 @@ def keys_questions(draw: st.DrawFn) -> KeysQuestion:
 @settings(deadline=None, max_examples=100)
 @given(own=ROWS, other=ROWS, third=ROWS, asked=st.lists(keys_questions(), min_size=2, max_size=4), limit=st.integers(1, 3))
 def test_named_keys_are_those_that_are_counted(
-    pair: tuple[Store, Store], own: list[Row], other: list[Row], third: list[Row], asked: list[KeysQuestion], limit: int
+    pair: tuple[Held, Held], own: list[Row], other: list[Row], third: list[Row], asked: list[KeysQuestion], limit: int
 ) -> None:
     for store in pair:
         for name, rows in (("q.own", own), ("q.other", other), ("q.third", third)):

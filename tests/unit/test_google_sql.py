@@ -20,6 +20,7 @@ from backfill_core.model.table import Table
 from backfill_core.queries.comparison_sql import ComparisonSql
 from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Dialect, Names, Query
 from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, TableQuestion
+from backfill_core.queries.replacing import replacing
 from backfill_core.queries.sql import QuestionSql
 
 _1970 = date(1970, 1, 1)
@@ -166,13 +167,16 @@ def test_no_value_stands_in_the_text() -> None:
 class Google:
     """Google's analyser and reference executor, over the tables of these tests and of the reference pipeline."""
 
-    def __init__(self, api: Any, types: Any) -> None:
+    def __init__(self, api: Any, types: Any, more: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self.api, self.types = api, types
         self.language = types.LanguageOptions.maximum_features()
         self.language.product_mode = types.ProductMode.PRODUCT_EXTERNAL
+        kinds = ("QUERY", "CREATE_TABLE_AS_SELECT", "DELETE", "INSERT", "BEGIN", "COMMIT")
+        self.language.supported_statement_kinds = [getattr(types.ResolvedNodeKind, f"RESOLVED_{kind}_STMT") for kind in kinds]
         functions = types.ZetaSQLBuiltinFunctionOptions(language_options=self.language)
         catalog = api.CatalogBuilder("tests").with_builtin_functions(functions)
         tables = {name: columns_of(name) for name in TABLES} | {name: list(LINES.items()) for name in HELD}
+        tables |= {name: list(columns.items()) for name, columns in (more or {}).items()}
         for table, columns in tables.items():
             builder = api.TableBuilder(table)
             for name, kind in columns:
@@ -190,6 +194,14 @@ class Google:
         """Names and types of what a statement returns. Raises what the analyser says against it."""
         statement = self.api.Analyzer(self.options(params), self.catalog).analyze_statement(text)
         return [(column.name, column.column.type.type_kind.name) for column in statement.output_column_list]
+
+    def with_tables(self, tables: Mapping[str, Mapping[str, str]]) -> Google:
+        """The same with more tables, and every kind of statement."""
+        return Google(self.api, self.types, tables)
+
+    def accepts(self, text: str, params: Mapping[str, Any]) -> None:
+        """Raises what the analyser says against a statement of any kind."""
+        self.api.Analyzer(self.options(params), self.catalog).analyze_statement(text)
 
     def rows(self, query: Query) -> list[tuple[Any, ...]]:
         text = dotted(query.text)
@@ -286,6 +298,23 @@ def test_google_and_duckdb_return_the_same_rows(google: Google, embedded: duckdb
             assert sorted(google.rows(theirs), key=repr) == sorted(same, key=repr), theirs.text
             told += len(found)
     assert told > 500
+
+
+def test_google_analyses_what_replaces_dates(google: Google) -> None:
+    """Every statement of the script, with its own temporary tables beside the others."""
+    keyed = replace(STAMPED, only={"source": "api"})
+    for table in (BY_DAY, keyed, WRITTEN, replace(BY_DAY, key=())):
+        columns = [table.date, "player", "team", "source"]
+        select = f"SELECT {', '.join(map(BIGQUERY.name, columns))} FROM `box`.`roster` WHERE day BETWEEN @date_from AND @date_to"
+        script = replacing(select, columns, table, DAYS, Names())
+        kinds = {name: LINES[name] for name in columns}
+        seen = google.with_tables(
+            {"backfill_result": kinds, "backfill_shrunk": {"day": "DATE", "held": "INT64", "given": "INT64"}}
+        )
+        statements = script.text.split(";\n")
+        assert statements[0].startswith("CREATE TEMP TABLE backfill_result") and "COMMIT TRANSACTION" in statements
+        for statement in statements:
+            seen.accepts(dotted(statement), script.params)
 
 
 def test_google_analyses_the_reference_queries_to_the_declared_columns(google: Google) -> None:

@@ -1,0 +1,81 @@
+"""Google's BigQuery client, made so that every request of it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backfill_core.adapters.bigquery_errors import words_of
+from backfill_core.errors import CloudError
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Where BigQuery is asked, by whom, and how much it may cost."""
+
+    project: str
+    location: str
+    maximum_bytes_billed: int
+    #: Key file of a service account; none: what Google's own tools find.
+    credentials: Path | None = None
+    impersonate: str | None = None
+    #: Where BigQuery is served, if not by Google.
+    endpoint: str | None = None
+    #: Seconds one request may take.
+    request_timeout: float = 60.0
+
+
+def connect(account: Account, most: Callable[[], float]) -> bigquery.Client:
+    """Google's client, whose requests may each take as many seconds as ``most`` says then.
+
+    It has no credentials where BigQuery is served on this machine. Raises CloudError where there should be some and are none.
+    """
+    import requests
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.exceptions import GoogleAuthError
+    from google.auth.transport.requests import AuthorizedSession
+    from google.cloud import bigquery
+
+    class Session(AuthorizedSession):
+        """Every request has an end: the client would give the wait for results two minutes at the least, others none."""
+
+        def request(self, *given: Any, **more: Any) -> Any:
+            asked = more.pop("timeout", None)
+            bounded = min(asked, most()) if isinstance(asked, (int, float)) else most()
+            return super().request(*given, timeout=bounded, **more)  # type: ignore[no-untyped-call, misc]
+
+    try:
+        credentials = AnonymousCredentials() if account.endpoint else _credentials(account)
+    except (GoogleAuthError, OSError, ValueError) as error:
+        raise CloudError(
+            project=account.project,
+            problem=f"no credentials: {words_of(error)}. Log in (gcloud auth application-default login), or name a key file: "
+            "credentials in the target's settings",
+        ) from error
+    session = Session(credentials)  # type: ignore[no-untyped-call]
+    session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=64))
+    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=64))
+    options = {"api_endpoint": account.endpoint.rstrip("/")} if account.endpoint else {}
+    return bigquery.Client(
+        project=account.project, credentials=credentials, _http=session, location=account.location, client_options=options
+    )
+
+
+def _credentials(account: Account) -> Any:
+    import google.auth
+    from google.auth import impersonated_credentials
+    from google.oauth2 import service_account
+
+    scope = ["https://www.googleapis.com/auth/cloud-platform"]
+    if account.credentials:
+        found = service_account.Credentials.from_service_account_file(str(account.credentials), scopes=scope)
+    else:
+        found, _ = google.auth.default(scopes=scope)
+    if account.impersonate:
+        found = impersonated_credentials.Credentials(found, target_principal=account.impersonate, target_scopes=scope)
+    return found

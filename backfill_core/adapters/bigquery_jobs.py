@@ -1,0 +1,217 @@
+"""Statements sent to BigQuery as jobs: each with an id of ours, labels, a limit of bytes and a time that it may take.
+
+The client's own retries are switched off everywhere: they would go on for ten minutes unseen. What may pass is tried again
+here, within the time that the caller gave. A job id of ours makes that safe: a job that was sent twice is there once.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from backfill_core.adapters.bigquery_client import Account, connect
+from backfill_core.adapters.bigquery_errors import failure_of, reason_of, retry_after, words_of
+from backfill_core.errors import CloudError
+from backfill_core.events import Event, Failure
+from backfill_core.queries.dialect import Query
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
+
+_PAGE_ROWS = 20_000
+
+
+@dataclass(slots=True)
+class Labels:
+    """What our jobs are labelled with. It listens to the run it is in, to know its name."""
+
+    run: str = "none"
+
+    def heard(self, run: str, events: Iterable[Event]) -> None:  # noqa: ARG002  (the signature of a listener)
+        self.run = run
+
+    def of(self, layer: str, **more: str) -> dict[str, str]:
+        given = {"backfill_run": self.run, "layer": layer or "none", **more}
+        return {name: re.sub(r"[^a-z0-9_-]", "-", value.lower())[:63] for name, value in given.items()}
+
+
+class Jobs:
+    """Sends statements and waits for them. May be used from several threads."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.labels = Labels()
+        self._client: Any = None  # its own types deny that retries can be switched off
+        self._making = threading.Lock()
+        #: Jobs that are waited for now, so that they can be cancelled.
+        self._open: set[str] = set()
+        #: Jobs that failed: to send one of those again would only tell the same.
+        self._dead: set[str] = set()
+        self._stopped = threading.Event()
+        #: When the call that a thread is in has to end, on the monotonic clock.
+        self._ends = threading.local()
+
+    def client(self) -> Any:
+        """Google's client, made when it is first used. Raises CloudError where there are no credentials."""
+        with self._making:
+            if self._client is None:
+                self._client = connect(self.account, self._most)
+            return self._client
+
+    def rows(self, query: Query, *, layer: str, within: float) -> list[tuple[Any, ...]]:
+        """All rows of a query, every page of them. Raises what Google raises, or TimeoutError, within so many seconds."""
+        return self.run(query, job=new_id("ask"), labels=self.labels.of(layer), within=within)
+
+    def run(self, query: Query, *, job: str, labels: Mapping[str, str], within: float) -> list[tuple[Any, ...]]:
+        """The rows of the job of that id: sent if it is not there yet, else only waited for."""
+        until = monotonic() + within
+        tries, this = 0, job
+        while True:
+            try:
+                return self._once(query, this, labels, until)
+            except Exception as error:
+                tries += 1
+                passing = isinstance(error, TimeoutError) or failure_of(error) is Failure.TRANSIENT
+                pause = retry_after(error) or min(8.0, 0.1 * 2**tries)
+                if not passing or monotonic() + pause >= until or self._stopped.wait(pause):
+                    raise
+                if this in self._dead:
+                    this = f"{job}-{tries}"  # that job has failed, and its id stays with it
+
+    def dry_run(self, query: Query, *, within: float) -> bigquery.QueryJob:
+        """What a query would read and return; nothing is read, and nothing is paid."""
+        until = monotonic() + within
+        while True:
+            try:
+                return self._insert(query, new_id("dry"), {}, until, dry=True)
+            except Exception as error:
+                if failure_of(error) is not Failure.TRANSIENT or monotonic() + 0.2 >= until or self._stopped.wait(0.2):
+                    raise
+
+    def created(self, query: Query, *, within: float) -> datetime:
+        """When BigQuery says that the job of a query was made."""
+        job = self._insert(query, new_id("clock"), {}, monotonic() + within)
+        found: datetime = job.created
+        return found
+
+    def running(self, labels: Mapping[str, str]) -> list[bigquery.QueryJob]:
+        """Our jobs with those labels that are not done."""
+        found = []
+        for state in ("pending", "running"):
+            listed = self.client().list_jobs(
+                state_filter=state, max_results=1000, retry=None, timeout=self.account.request_timeout
+            )
+            found += [job for job in listed if labels.items() <= (job.labels or {}).items()]
+        return list({job.job_id: job for job in found}.values())
+
+    def wait(self, job: str, *, within: float) -> list[tuple[Any, ...]]:
+        """The rows of a job that is under way. Raises as `run` does."""
+        return self.run(Query("", {}), job=job, labels={}, within=within)
+
+    def stop(self) -> None:
+        """Cancels what is under way, and retries nothing from now on."""
+        self._stopped.set()
+        for job in sorted(self._open):
+            self._cancel(job)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def _most(self) -> float:
+        """Seconds that a request may take: those of any, or what is left to the call that it is made for."""
+        ends: float | None = getattr(self._ends, "at", None)
+        return self.account.request_timeout if ends is None else max(0.2, min(self.account.request_timeout, ends - monotonic()))
+
+    def _once(self, query: Query, job: str, labels: Mapping[str, str], until: float) -> list[tuple[Any, ...]]:
+        self._open.add(job)
+        self._ends.at = until
+        sent = None
+        try:
+            sent = self._insert(query, job, labels, until) if query.text else self._get(job)
+            left = max(0.5, until - monotonic())
+            answer = sent.result(page_size=_PAGE_ROWS, retry=None, job_retry=None, timeout=left)
+            return [tuple(row.values()) for row in answer]
+        except Exception:
+            if sent is not None and sent.state == "DONE" and sent.error_result:
+                self._dead.add(job)
+            elif monotonic() >= until - 0.5:
+                self._cancel(job)
+            raise
+        finally:
+            self._ends.at = None
+            self._open.discard(job)
+
+    def _insert(self, query: Query, job: str, labels: Mapping[str, str], until: float, *, dry: bool = False) -> bigquery.QueryJob:
+        from google.api_core.exceptions import Conflict
+        from google.cloud import bigquery
+
+        left = max(1.0, until - monotonic())
+        config = bigquery.QueryJobConfig(
+            query_parameters=[_parameter(name, value) for name, value in query.params.items()],
+            labels=dict(labels),
+            maximum_bytes_billed=self.account.maximum_bytes_billed,
+            dry_run=dry,
+            use_query_cache=not dry,
+            job_timeout_ms=None if dry else int(left * 1000),
+        )
+        try:
+            sent: bigquery.QueryJob = self.client().query(
+                query.text,
+                job_config=config,
+                job_id=job,
+                location=self.account.location,
+                retry=None,
+                job_retry=None,
+                timeout=min(self.account.request_timeout, left),
+            )
+            return sent
+        except Conflict as error:
+            if reason_of(error) not in ("duplicate", ""):
+                raise
+            return self._get(job)  # it was sent before, and the answer was lost
+
+    def _get(self, job: str) -> bigquery.QueryJob:
+        from google.cloud import bigquery
+
+        found = self.client().get_job(job, location=self.account.location, retry=None, timeout=self.account.request_timeout)
+        assert isinstance(found, bigquery.QueryJob)
+        return found
+
+    def _cancel(self, job: str) -> None:
+        with suppress(Exception):  # it is given up in any case; BigQuery ends it at its own time-out
+            self.client().cancel_job(job, location=self.account.location, retry=None, timeout=10)
+
+
+def new_id(kind: str) -> str:
+    return f"backfill-{kind}-{uuid4().hex}"
+
+
+def cloud_error(error: BaseException, account: Account) -> CloudError:
+    """An error that is about no table, in a line that says what to do."""
+    failure, what = failure_of(error), words_of(error)
+    if failure is Failure.AUTH:
+        what += ". Log in: gcloud auth application-default login"
+    elif failure is Failure.TRANSIENT or isinstance(error, TimeoutError):
+        what = f"it does not answer: {what}. Try again later; nothing was changed"
+    return CloudError(project=account.project, problem=what)
+
+
+def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
+    from google.cloud import bigquery
+
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return bigquery.ArrayQueryParameter(name, _kind(value[0]) if value else "DATE", list(value))
+    return bigquery.ScalarQueryParameter(name, _kind(value), value)
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", datetime: "TIMESTAMP", date: "DATE"}
+    return kinds[type(value)]

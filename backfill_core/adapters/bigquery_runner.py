@@ -1,0 +1,117 @@
+"""The runner of `Sql` specs on BigQuery: what a file computes replaces its dates' rows, as one job.
+
+Two transactions that write one table abort each other, so calls of one table go one after the other; BigQuery spreads each
+over as many machines as it likes. What a job left behind by an earlier run is doing is waited for, not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from uuid import uuid4
+
+from backfill_core.adapters.bigquery_errors import failure_of, words_of
+from backfill_core.adapters.bigquery_warehouse import INGESTION, BigQueryWarehouse
+from backfill_core.events import Claim, Failure, Outcome
+from backfill_core.model.table import Table
+from backfill_core.model.units import Unit
+from backfill_core.ports import BatchResult, Call
+from backfill_core.queries.dialect import BIGQUERY, Query
+from backfill_core.queries.named import named
+from backfill_core.queries.replacing import replacing
+
+
+class BigQuerySqlRunner:
+    """Runs `Sql` specs. May be used from several threads."""
+
+    def __init__(self, warehouse: BigQueryWarehouse, files: Mapping[str, Path], *, within: float = 3600.0) -> None:
+        self.warehouse = warehouse
+        #: The SQL file of each processor.
+        self.files = files
+        #: Seconds a call may take.
+        self.within = within
+        self._looking = threading.Lock()
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        #: The columns that each processor's file returns.
+        self._columns: dict[str, tuple[str, ...]] = {}
+        #: Jobs of earlier runs that were under way when this one first wrote, with their labels; None: not looked yet.
+        self._left: dict[str, Mapping[str, str]] | None = None
+
+    def run(self, call: Call) -> BatchResult:
+        name = call.processor.name
+        table = call.processor.writes
+        assert isinstance(table, Table), "a processor that computes writes a table"
+        try:
+            if table.date in INGESTION:
+                raise ValueError(f"{table.name} is partitioned by when rows come: no statement can put a date's rows there")
+            with self._turns[table.name]:
+                shrunk = self._replace(call, table)
+        except Exception as error:  # a processor may fail in any way; the run goes on, and says how
+            return BatchResult(outcomes=dict.fromkeys(_units(call), _failed(error, self.within)))
+        outcomes = dict.fromkeys(_units(call), Outcome(claim=Claim.DONE))
+        for day, (held, given) in shrunk.items():
+            why = f"shrank, {held} keys -> {given}; nothing was changed"
+            outcomes[Unit(name, day)] = Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=why)
+        return BatchResult(outcomes=outcomes)
+
+    def _replace(self, call: Call, table: Table) -> dict[date, tuple[int, int]]:
+        """Does a call's work, or waits for a job that does; the dates that were left alone, with the keys held and given."""
+        jobs, name = self.warehouse.jobs, call.processor.name
+        script = self._script(call, table)
+        written = ".".join(self.warehouse.names.parts(table)[1:])
+        labels = jobs.labels.of(call.processor.layer, backfill_table=written, backfill_work=_work(script))
+        for job, theirs in sorted(self._leftovers().items()):
+            if theirs.get("backfill_table") == labels["backfill_table"]:
+                self._leftovers().pop(job, None)
+                try:
+                    rows = jobs.wait(job, within=self.within)
+                except TimeoutError:
+                    raise
+                except Exception:  # it came to nothing, whatever it was: what is to be done is done below
+                    continue
+                if theirs.get("backfill_work") == labels["backfill_work"]:
+                    return {day: (held, given) for day, held, given in rows}
+        job = f"backfill-{jobs.labels.run}-{call.batch.number}-{uuid4().hex[:12]}"
+        if self.warehouse.statements is not None:
+            self.warehouse.statements.append((name, script))
+        rows = jobs.run(script, job=job, labels=labels, within=self.within)
+        return {day: (held, given) for day, held, given in rows}
+
+    def _script(self, call: Call, table: Table) -> Query:
+        name = call.processor.name
+        select = named(self.files[name].read_text(encoding="utf-8"), call.tables, BIGQUERY, self.warehouse.names)
+        if name not in self._columns:
+            span = call.batch.dates.span
+            dry = Query(select, {"date_from": span.first, "date_to": span.last})
+            told = self.warehouse.jobs.dry_run(dry, within=self.warehouse.within)
+            self._columns[name] = tuple(column.name for column in told.schema or ())
+        return replacing(select, self._columns[name], table, call.batch.dates, self.warehouse.names)
+
+    def _leftovers(self) -> dict[str, Mapping[str, str]]:
+        """Jobs that an earlier run left under way, looked for once."""
+        with self._looking:
+            if self._left is None:
+                found = self.warehouse.jobs.running({})
+                self._left = {job.job_id: job.labels for job in found if "backfill_work" in (job.labels or {})}
+            return self._left
+
+
+def _units(call: Call) -> list[Unit]:
+    return [Unit(call.processor.name, day) for day in call.batch.dates]
+
+
+def _work(script: Query) -> str:
+    """What a job does, in one word: the same statements over the same dates."""
+    return hashlib.sha256(repr((script.text, sorted(script.params.items()))).encode()).hexdigest()[:40]
+
+
+def _failed(error: Exception, within: float) -> Outcome:
+    if isinstance(error, TimeoutError):
+        why = f"not done within {within:g} s; the job was cancelled"
+        return Outcome(claim=Claim.FAILED, failure=Failure.UNKNOWN, why=why)
+    kind = Failure.PERMANENT if isinstance(error, (ValueError, OSError)) else failure_of(error)
+    return Outcome(claim=Claim.FAILED, failure=kind, why=words_of(error))

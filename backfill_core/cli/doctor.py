@@ -1,0 +1,46 @@
+"""``backfill doctor``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from backfill_core.cli.options import format_option, target_option, today_option
+from backfill_core.errors import BadUsage, ExitCode
+
+
+@click.command("doctor")
+@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First date to be filled (default: the settings').")
+@today_option
+@target_option
+@format_option
+@click.pass_obj
+def command(project: str, first: object, today: object, target: str | None, shape: str) -> None:
+    """Whether a target is fit for a run: tables, columns, partitions, permissions, clocks. Changes nothing."""
+    from datetime import date, datetime
+
+    from backfill_core.project.preflight import Use, preflight
+    from backfill_core.project.session import open_project
+
+    session = open_project(Path(project), target)
+    start = first.date() if isinstance(first, datetime) else session.settings.from_
+    if start is None:
+        raise BadUsage(message="no first date. Type --from YYYY-MM-DD, or set from in [tool.backfill]")
+    runs = [name for name in session.pipeline.processors if session.pipeline.runs(name)]
+    use = Use(fills=dict.fromkeys(runs, start), today=session.today(today if isinstance(today, date) else None))
+    with session.warehouse(read_only=True) as warehouse:
+        found = preflight(session, warehouse, use)
+    stopping = [finding for finding in found if finding.stops]
+    if shape == "json":
+        click.echo(json.dumps({"findings": [{"stops": each.stops, "what": each.what} for each in found]}, indent=1))
+    else:
+        click.echo(f"doctor  {session.target_name}  {session.project_words}  {start}.. {session.settings.timezone}")
+        for each in found:
+            click.echo(f"{'error' if each.stops else 'warning'}: {each.what}")
+        again = f"backfill doctor --target {session.target_name}"
+        fit = f"fit to run. next: backfill plan --target {session.target_name}"
+        click.echo(f"mend what is an error, then: {again}" if stopping else fit)
+    sys.exit(ExitCode.USAGE if stopping else ExitCode.OK)

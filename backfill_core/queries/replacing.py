@@ -1,0 +1,70 @@
+"""The statements that put what a query computes in the place of some dates' rows: all of it, or nothing.
+
+One script, one transaction. A date that would hold fewer distinct keys than before is left as it is, and told. Nothing in it
+is more than GoogleSQL's plain statements: what fails in an open transaction is undone by the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from backfill_core.dates import DateSet
+from backfill_core.model.table import Table
+from backfill_core.queries.dialect import BIGQUERY, Names, Query
+from backfill_core.queries.slices import Slice
+
+_RESULT = "backfill_result"
+_SHRUNK = "backfill_shrunk"
+_OUTSIDE = "a row is outside the slice of the table that this processor writes"
+
+
+def replacing(select: str, columns: Sequence[str], table: Table, dates: DateSet, names: Names) -> Query:
+    """The script for one call. ``select`` is GoogleSQL that returns ``columns``, and takes @date_from and @date_to.
+
+    Its rows are (day, keys held, keys given) of the dates that were left alone because they would have shrunk.
+    """
+    held = Slice(table, "t", dates.span, BIGQUERY, names)
+    given = Slice(replace(table, only={}), "g", dates.span, BIGQUERY, names)
+    result = f"{_RESULT} AS g WHERE {given.where}"
+    statements = [f"CREATE TEMP TABLE {_RESULT} AS\n{select.rstrip().rstrip(';')}"]
+    outside = [f"(g.{BIGQUERY.name(c)} IS NULL OR g.{BIGQUERY.name(c)} <> @only{n}_t)" for n, c in enumerate(table.only)]
+    if outside:
+        statements.append(
+            f"SELECT IF(COUNT(*) > 0, ERROR('{_OUTSIDE}'), 0) AS n FROM {_RESULT} AS g WHERE {' OR '.join(outside)}"
+        )
+    statements.append("BEGIN TRANSACTION")
+    left_alone = ""
+    if table.key_on_date:
+        left_alone = f" NOT IN (SELECT day FROM {_SHRUNK})"
+        statements.append(f"CREATE TEMP TABLE {_SHRUNK} AS\n{_shrinking(held, given)}")
+    for rows, action in ((held, f"DELETE FROM {held.rows()}"), (given, _insert(columns, table, names) + result)):
+        statements.append(f"{action} AND {rows.day} IN UNNEST(@dates)" + (f" AND {rows.day}{left_alone}" if left_alone else ""))
+    statements.append("COMMIT TRANSACTION")
+    if left_alone:
+        statements.append(f"SELECT day, held, given FROM {_SHRUNK} ORDER BY day")
+    params: dict[str, Any] = held.params | given.params | {"dates": list(dates)}
+    params |= {"date_from": dates.span.first, "date_to": dates.span.last}
+    return Query(";\n".join(statements), params)
+
+
+def _shrinking(held: Slice, given: Slice) -> str:
+    """The dates that would hold fewer distinct keys: day, held, given."""
+    return (
+        "SELECT b.day AS day, b.n AS held, COALESCE(a.n, 0) AS given "
+        f"FROM ({_distinct(held, held.relation)}) AS b LEFT JOIN ({_distinct(given, f'{_RESULT} AS g')}) AS a ON a.day = b.day "
+        "WHERE b.n > COALESCE(a.n, 0) AND b.day IN UNNEST(@dates)"
+    )
+
+
+def _distinct(rows: Slice, relation: str) -> str:
+    keys = ", ".join(f"{rows.column(name)} AS k{n}" for n, name in enumerate(rows.table.key_on_date))
+    distinct = f"SELECT DISTINCT {rows.day} AS day, {keys} FROM {relation} WHERE {rows.where}"
+    return f"SELECT day, COUNT(*) AS n FROM ({distinct}) AS d GROUP BY day"
+
+
+def _insert(columns: Sequence[str], table: Table, names: Names) -> str:
+    listed = ", ".join(map(BIGQUERY.name, columns))
+    picked = ", ".join(f"g.{BIGQUERY.name(column)}" for column in columns)
+    return f"INSERT INTO {BIGQUERY.name(*names.parts(table))} ({listed}) SELECT {picked} FROM "

@@ -1,0 +1,242 @@
+"""Target gcp, with the command as a person types it, before a BigQuery on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from backfill_core.testing.bigquery_engine import HeldTable
+from backfill_core.testing.bigquery_server import BigQueryServer, Fault
+from projects import backfill
+
+SETTINGS = """
+from = "2024-05-01"
+target = "cloud"
+[targets.cloud]
+runtime = "gcp"
+project = "shop-project"
+prefix = "test_"
+landing = "landing"
+api_endpoint = "URL"
+"""
+LAYERS = """
+from datetime import date
+from backfill_core import EveryDay, Layer
+DAILY = EveryDay("daily", since=date(2024, 5, 1))
+RAW = Layer("raw", aliases=("L1",), measured_by=("orders", "shop"))
+SUMS = Layer("sums", aliases=("L2",), after=("raw",), measured_by=("sums", "shop"))
+"""
+PLUGINS = """
+from backfill_core import SOURCE, KeysOf, Need, NotNull, Offending, Processor, Rows, Sql, Table, UniqueKey, days
+
+def table(name, ddl=None):
+    return Table(f"shop.{name}", date="day", key=("shop",), updated="written", ddl=ddl)
+
+DDL = "CREATE TABLE IF NOT EXISTS {table} (day DATE, shop STRING, amount INT64, written TIMESTAMP) PARTITION BY day"
+ORDERS = Processor("orders", layer="raw", calendar="daily", writes=table("orders"), complete_when=Rows(at_least=3),
+    rules=(UniqueKey(), NotNull("amount", share=0.9)), run=SOURCE)
+SUMS = Processor("sums", layer="sums", calendar="daily", writes=table("sums", DDL), needs=(Need("orders"),),
+    complete_when=KeysOf("orders"), rules=(UniqueKey(), Offending("same sum", sql="same.sql", reads=("orders",))),
+    run=Sql("sums.sql", max_dates=10))
+WEEKS = Processor("weeks", layer="sums", calendar="daily", writes=table("weeks", DDL),
+    needs=(Need("sums"), Need("sums", window=days(7), soft=True)), complete_when=KeysOf("sums"), rules=(UniqueKey(),),
+    run=Sql("weeks.sql", max_dates=10))
+"""
+SUMS = "SELECT day, shop, amount, CURRENT_TIMESTAMP() AS written FROM {orders} WHERE day BETWEEN @date_from AND @date_to\n"
+WEEKS = """
+SELECT t.day, t.shop, SUM(w.amount) AS amount, CURRENT_TIMESTAMP() AS written
+FROM {sums} AS t JOIN {sums} AS w ON w.shop = t.shop AND w.day BETWEEN DATE_SUB(t.day, INTERVAL 6 DAY) AND t.day
+WHERE t.day BETWEEN @date_from AND @date_to AND w.day BETWEEN DATE_SUB(@date_from, INTERVAL 6 DAY) AND @date_to
+GROUP BY t.day, t.shop
+"""
+SAME = """
+SELECT s.day FROM {sums} AS s JOIN {orders} AS o ON o.day = s.day AND o.shop = s.shop
+WHERE s.day BETWEEN @date_from AND @date_to AND o.day BETWEEN @date_from AND @date_to AND s.amount <> o.amount
+"""
+FIRST = date(2024, 5, 1)
+SPAN = ("--to", "2024-06-29", "--today", "2024-07-20")
+DAYS = 60
+
+
+@pytest.fixture
+def server() -> Iterator[BigQueryServer]:
+    with BigQueryServer("shop-project") as made:
+        columns = {"day": "DATE", "shop": "STRING", "amount": "INT64", "written": "TIMESTAMP"}
+        made.engine.create("test_shop", "orders", HeldTable(columns, partition="day", require_filter=True))
+        long_ago = datetime(2024, 7, 1, tzinfo=UTC)
+        days = [FIRST + timedelta(days=n) for n in range(DAYS)]
+        rows = [{"day": day, "shop": shop, "amount": day.day, "written": long_ago} for day in days for shop in "abc"]
+        made.engine.load("test_shop", "orders", rows)
+        yield made
+
+
+@pytest.fixture
+def shop(server: BigQueryServer, tmp_path: Path) -> Path:
+    texts = {
+        "backfill.toml": SETTINGS.replace("URL", server.url),
+        "layers/all.py": LAYERS,
+        "plugins/all.py": PLUGINS,
+        "plugins/sums.sql": SUMS,
+        "plugins/weeks.sql": WEEKS,
+        "plugins/same.sql": SAME,
+        "landing/none": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def answer(project: Path, *words: str) -> Any:
+    came = backfill(project, *words, "--format", "json")
+    assert came.returncode == 0, came.stderr
+    return json.loads(came.stdout)
+
+
+def test_from_no_tables_to_full_ones_in_questions_that_dates_do_not_raise(shop: Path, server: BigQueryServer) -> None:
+    refused = backfill(shop, "execute", *SPAN)
+    assert refused.returncode == 2
+    assert "shop.sums is not there. Make it: backfill create-tables --yes" in refused.stderr
+    dry = backfill(shop, "create-tables")
+    assert "CREATE TABLE IF NOT EXISTS `shop-project`.`test_shop`.`sums` (day DATE" in dry.stdout
+    assert ("test_shop", "sums") not in server.engine.tables
+    made = backfill(shop, "create-tables", "--yes")
+    assert made.stdout.splitlines()[1:3] == ["made shop.sums", "made shop.weeks"], made.stderr
+    server.jobs.clear()
+    plan = answer(shop, "plan", *SPAN)
+    assert plan["totals"]["units"] == 2 * DAYS
+    assert plan["cost"]["bytes"]["sums"] == DAYS * 3 * (8 + 16 + 8), "each partition of day, shop and amount once"
+    asked = [job for job in server.sent("ask") if "INFORMATION_SCHEMA" not in job.text]
+    assert len(asked) <= 3 + 2 + 1, "tables, pairs of tables, rules"
+    assert all("@first_" in job.text or "@date_from" in job.text for job in asked)
+    done = backfill(shop, "execute", *SPAN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "shop-project" in done.stdout.splitlines()[0]
+    writes = [job for job in server.sent() if "BEGIN TRANSACTION" in job.text]
+    assert {job.config["labels"]["backfill_run"] for job in writes} == {"r1"}
+    assert len(server.sent("ask")) < DAYS, "plan, verification and gates together ask less often than there are dates"
+    weeks = {(row["day"], row["shop"]): row["amount"] for row in server.engine.rows("test_shop", "weeks")}
+    assert len(weeks) == DAYS * 3
+    assert weeks[date(2024, 5, 20), "b"] == sum(range(14, 21))
+    again = answer(shop, "plan", *SPAN)
+    assert again["totals"]["units"] == 0
+    assert "L2 60 of 60 dates, 100.0 %" in backfill(shop, "coverage", *SPAN).stdout
+
+
+def make_tables(server: BigQueryServer, **more: Any) -> None:
+    columns = {"day": "DATE", "shop": "STRING", "amount": "INT64", "written": "TIMESTAMP"}
+    for name in ("sums", "weeks"):
+        server.engine.create("test_shop", name, HeldTable(dict(columns), partition="day", **more))
+
+
+def test_a_table_that_would_delete_what_is_filled_stops_the_run(shop: Path, server: BigQueryServer) -> None:
+    make_tables(server, expires_days=30)
+    came = backfill(shop, "execute", *SPAN, "--processor", "sums")
+    assert came.returncode == 2
+    line = "error: shop.sums deletes partitions after 30 days; this plan fills 2024-05-01. Remove the expiration; nothing was run"
+    assert came.stderr.strip() == line
+    assert not any("BEGIN TRANSACTION" in job.text for job in server.sent())
+    skipped = backfill(shop, "execute", *SPAN, "--processor", "sums", "--limit", "1", "--skip-preflight")
+    assert skipped.returncode == 0, skipped.stderr
+
+
+def test_the_doctor_names_what_is_wrong_and_where(shop: Path, server: BigQueryServer) -> None:
+    make_tables(server)
+    columns = {"analysis_date": "DATE", "shop": "STRING", "amount": "INT64", "written": "TIMESTAMP"}
+    server.engine.create("test_shop", "weeks", HeldTable(columns, partition="analysis_date"))
+    server.denied.add("bigquery.tables.updateData")
+    server.skew = -120.0
+    came = backfill(shop, "doctor")
+    assert came.returncode == 2
+    said = came.stdout.splitlines()
+    assert said[0] == f"doctor  cloud  {shop.name} (shop-project)  2024-05-01.. UTC"
+    weeks = 'error: shop.weeks has no column day (it has analysis_date DATE). plugins/all.py:13: write date="analysis_date".'
+    assert weeks in said, said
+    assert "error: shop.sums may not be written. Grant roles/bigquery.dataEditor on shop" in said
+    assert any(line.startswith("error: this machine's clock is 120 s ahead of BigQuery's") for line in said)
+    assert said[-1] == "mend what is an error, then: backfill doctor --target cloud"
+    requests = {route for route, _ in server.requests}
+    assert requests <= {"tables.get", "tables.testIamPermissions", "jobs.insert", "jobs.get", "jobs.results", "jobs.list"}
+
+
+def test_a_cloud_that_does_not_answer_is_a_line_and_no_traceback(shop: Path, server: BigQueryServer) -> None:
+    server.faults.append(Fault("jobs.insert", times=None))
+    settings = shop / "backfill.toml"
+    settings.write_text(settings.read_text() + "query_timeout = 1\n", encoding="utf-8")
+    started = time.monotonic()
+    came = backfill(shop, "plan", *SPAN)
+    assert came.returncode == 2
+    assert came.stderr.startswith("error: BigQuery of project shop-project: it does not answer: ")
+    assert "Traceback" not in came.stderr
+    assert time.monotonic() - started < 15
+
+
+def test_after_kill_9_during_a_job_the_job_is_waited_for_and_not_done_again(shop: Path, server: BigQueryServer) -> None:
+    make_tables(server)
+    held = threading.Event()
+    server.faults.append(Fault("job", hold=held, match="BEGIN TRANSACTION"))
+    words = ("execute", *SPAN, "--processor", "sums", "--dates", "2024-05-03", "--yes")
+    run = subprocess.Popen([sys.executable, "-m", "backfill_core", *words], cwd=shop, stdout=subprocess.DEVNULL)
+    _until(lambda: any("BEGIN TRANSACTION" in job.text for job in server.sent()))
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    server.requests.clear()
+    again = subprocess.Popen([sys.executable, "-m", "backfill_core", *words], cwd=shop, stdout=subprocess.PIPE, text=True)
+    # It looks for running jobs before it starts (preflight) and before it writes: twice two states.
+    _until(lambda: sum(route == "jobs.list" for route, _ in server.requests) >= 4)
+    held.set()
+    shown, _ = again.communicate(timeout=60)
+    assert again.returncode == 0, shown
+    assert sum("BEGIN TRANSACTION" in job.text for job in server.sent()) == 1
+    assert len(server.engine.rows("test_shop", "sums")) == 3
+
+
+def test_the_local_cloud_serves_the_declared_tables_and_the_rows_of_the_local_target(shop: Path, server: BigQueryServer) -> None:
+    url = f"http://127.0.0.1:{_free_port()}"
+    settings = (shop / "backfill.toml").read_text(encoding="utf-8").replace(server.url, url).replace('prefix = "test_"\n', "")
+    local = '[targets.local]\nruntime = "local"\nwarehouse = "w.duckdb"\nlanding = "landing"\n'
+    (shop / "backfill.toml").write_text(settings + local, encoding="utf-8")
+    with duckdb.connect(str(shop / "w.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA shop")
+        made = "SELECT DATE '2024-05-01' AS day, 'a' AS shop, 1::BIGINT AS amount, now() AS written"
+        connection.execute(f"CREATE TABLE shop.sums AS {made}")
+    words = [sys.executable, "-m", "backfill_core.testing.local_cloud", "--target", "cloud"]
+    cloud = subprocess.Popen(words, cwd=shop, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert cloud.stdout is not None
+        assert cloud.stdout.readline() == f"BigQuery at {url}: 2 tables, 1 with rows\n"
+        assert cloud.stdout.readline() == "next: backfill plan --target cloud\n"
+        found = answer(shop, "coverage", "--to", "2024-05-02", "--today", "2024-07-20")
+        assert [layer["short"] for layer in found["layers"]] == ["L1", "L2"]
+        taken = subprocess.run(words, cwd=shop, capture_output=True, text=True, check=False)
+        assert (taken.returncode, taken.stderr.startswith("error: "), "Traceback" in taken.stderr) == (2, True, False)
+    finally:
+        cloud.send_signal(signal.SIGTERM)
+        cloud.communicate(timeout=20)
+    assert cloud.returncode == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _until(true: Any) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end, "it never became so"
+        time.sleep(0.01)

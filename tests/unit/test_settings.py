@@ -1,0 +1,78 @@
+"""Settings: what is wrong is told with its place, and every value with where it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backfill_core.errors import BadSettings
+from backfill_core.project.settings import GcpTarget, environment, find_root, leaves, load_settings, masked, origin, read_layers
+
+CLOUD = '[targets.cloud]\nruntime = "gcp"\nproject = "p"\nlanding = "landing"\n'
+
+
+def settings(folder: Path, text: str = CLOUD, env: str = "") -> Path:
+    (folder / "backfill.toml").write_text(text, encoding="utf-8")
+    if env:
+        (folder / ".env").write_text(env, encoding="utf-8")
+    return folder
+
+
+def test_the_environment_wins_over_dotenv_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = "BACKFILL_FROM=2024-01-02\nOTHER=3\nBACKFILL_TARGETS__CLOUD__LOCATION=EU\nBACKFILL_CONCURRENCY=7\n"
+    settings(tmp_path, 'timezone = "Europe/Berlin"\n' + CLOUD, env)
+    monkeypatch.setenv("BACKFILL_CONCURRENCY", "9")
+    monkeypatch.setenv("BACKFILL_TARGETS__CLOUD__DATASETS__RAW", "raw_copy")
+    found, layers = load_settings(tmp_path), read_layers(tmp_path)
+    told = {".".join(path): (str(value), origin(layers, path)) for path, value in leaves(found)}
+    assert told["concurrency"] == ("9", "environment")
+    assert told["from"] == ("2024-01-02", ".env")
+    assert told["timezone"] == ("Europe/Berlin", "backfill.toml")
+    assert told["targets.cloud.location"] == ("EU", ".env")
+    assert told["targets.cloud.datasets"] == ("{'raw': 'raw_copy'}", "environment")
+    assert told["targets.cloud.maximum_bytes_billed"] == ("100000000000", "default")
+    assert environment(tmp_path, {"OTHER": "4"})["OTHER"] == "4"
+    assert environment(tmp_path, {})["OTHER"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "told"),
+    [
+        (CLOUD + 'projct = "x"', "", 'backfill.toml: no setting "targets.cloud.projct". Did you mean "project"?'),
+        ("concurency = 3\n" + CLOUD, "", 'backfill.toml: no setting "concurency". Did you mean "concurrency"?'),
+        (CLOUD, "BACKFILL_CONCURENCY=3", '.env: no setting "BACKFILL_CONCURENCY". Did you mean "BACKFILL_CONCURRENCY"?'),
+        (CLOUD, "BACKFILL_TARGETS__CLOUD__PROJCT=3", '.env: no setting "targets.cloud.projct". Did you mean "project"?'),
+        (
+            CLOUD.replace('"gcp"', '"gpc"'),
+            "",
+            'targets.cloud.runtime: no runtime "gpc". Did you mean "gcp"? Runtimes: local, gcp',
+        ),
+        (CLOUD.replace('runtime = "gcp"\n', ""), "", "targets.cloud.runtime: say which, local or gcp"),
+        (CLOUD + 'api_endpoint = "http://example.com"', "", "plain http is for this machine only"),
+        ('timezone = "Mars"\n' + CLOUD, "", 'timezone: no time zone "Mars"'),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, env: str, told: str) -> None:
+    with pytest.raises(BadSettings) as raised:
+        load_settings(settings(tmp_path, text, env))
+    assert told in str(raised.value)
+
+
+def test_two_places_for_one_project_are_one_too_many(tmp_path: Path) -> None:
+    settings(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.backfill]\n", encoding="utf-8")
+    with pytest.raises(BadSettings, match="Keep one of the two"):
+        load_settings(tmp_path)
+
+
+def test_a_folder_with_backfill_toml_is_a_project(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert find_root(settings(tmp_path) / "a" / "b") == tmp_path
+    assert isinstance(load_settings(tmp_path).targets["cloud"], GcpTarget)
+
+
+def test_secrets_are_masked() -> None:
+    assert masked(("targets", "cloud", "api_token"), "abc") == "***"
+    assert masked(("targets", "cloud", "api_endpoint"), "https://user:word@host/") == "https://***@host/"
+    assert masked(("targets", "cloud", "project"), "p") == "p"
