@@ -280,7 +280,7 @@ class Execution:
 
     def _launch(self, pool: ThreadPoolExecutor) -> None:
         """Sends calls into free places. The journal has them on disk before they leave."""
-        leaving = [] if self.drain.asked or self.record.state.paused else self.scheduler.next_calls(monotonic())
+        leaving = [] if self.drain.asked else self.scheduler.next_calls(monotonic())
         for calling in leaving:
             now, batch = self.world.clock.now(), calling.batch
             self.left[batch.number] = now

@@ -124,6 +124,8 @@ class Scheduler:
         self._left_out: dict[Stop, int] = {}
         self._probe_at = NEVER
         self._probes: set[int] = set()
+        #: Whether somebody asked for the pause: then no probe ends it.
+        self._asked = False
         self._batches = 0
         self._deferred = 0
 
@@ -160,7 +162,8 @@ class Scheduler:
         if number in self._probes:
             self._probes.discard(number)
             if Failure.AUTH not in failures:
-                self.go_on()
+                self._probe_at = NEVER
+                self.paused = self.paused if self._asked else ""
         return calling, moved
 
     def failed(
@@ -229,9 +232,10 @@ class Scheduler:
     def pause(self, why: str, *, probe_at: float = NEVER) -> None:
         """Nothing leaves until `go_on`, but for a call now and then from ``probe_at`` on that sees whether it may."""
         self.paused, self._probe_at = self.paused or why, min(self._probe_at, probe_at)
+        self._asked = self._asked or probe_at == NEVER
 
     def go_on(self) -> None:
-        self.paused, self._probe_at = "", NEVER
+        self.paused, self._probe_at, self._asked = "", NEVER, False
 
     def stop(self, why: Stop) -> None:
         """Nothing new leaves any more."""
@@ -287,10 +291,8 @@ class Scheduler:
         times = [self._claims.due_at(idle=self._idle(now)), *self._lost_at.values()]
         if not self.stopped:
             times += [self._later[0][0]] if self._later else []
-            if self.paused:
-                times += [self._probe_at] if self._queue and not self._probes else []
-            elif len(self.in_flight) < self.concurrency:
-                times.append(self._queue.may_leave_at())
+            if len(self.in_flight) < self.concurrency and not (self.paused and (self._probes or self._asked)):
+                times.append(max(self._queue.may_leave_at(), self._probe_at if self.paused else 0.0))
         return min(times)
 
     @property
@@ -340,7 +342,7 @@ class Scheduler:
             self.stop(Stop.TIME)
         if self.stopped or len(self.in_flight) >= self.concurrency:
             return False
-        return not self.paused or (now >= self._probe_at and not self._probes)
+        return not self.paused or (now >= self._probe_at and not self._probes and not self._asked)
 
     def _calling(self, waiting: Waiting, now: float) -> Calling | None:
         """Turns a call that is ready into one that leaves, as far as budgets allow; None: there is too little time for it."""

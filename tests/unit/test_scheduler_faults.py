@@ -80,6 +80,7 @@ class World:
                 return scheduler
             home = min(self.due.values(), default=NEVER)
             wake = scheduler.wake_at(self.now)
+            assert wake > self.now or scheduler.claims, "it never asks to be woken for nothing"
             assert min(home, wake) < NEVER, "something is to come"
             self.now = max(self.now, min(home, wake))
             for number in scheduler.lost(self.now):
@@ -288,6 +289,33 @@ def test_a_call_that_cannot_say_who_it_is_pauses_the_run_and_fails_nothing() -> 
     scheduler.ended("p", probe.batch.dates)
     assert not scheduler.paused and len(scheduler.next_calls(200.0)) == 2
     assert scheduler.failures == 0 and scheduler.called == 4
+
+
+def test_a_paused_run_sleeps_while_nothing_can_leave() -> None:
+    scheduler = one(3, attempts=2, backoff=10.0)
+    _, again = fail(scheduler, 0.0, Failure.TRANSIENT)
+    scheduler.throttle(concurrency=2)
+    scheduler.pause("asked by somebody")
+    assert scheduler.next_calls(again) == [] and scheduler.wake_at(again) == NEVER
+    scheduler.go_on()
+    first, _ = scheduler.next_calls(again)
+    scheduler.pause("no identity", probe_at=again + 1.0)
+    assert scheduler.wake_at(again + 2.0) == NEVER, "both places are taken"
+    scheduler.came_home(first.batch.number, again + 3.0)
+    scheduler.ended("p", first.batch.dates)
+    assert len(scheduler.next_calls(again + 3.0)) == 1, "the probe"
+
+
+def test_a_pause_that_somebody_asked_for_is_ended_by_nobody_else() -> None:
+    scheduler = one(3)
+    fail(scheduler, 0.0, Failure.AUTH)
+    (probe,) = scheduler.next_calls(PROBE_EVERY)
+    scheduler.pause("asked by somebody")
+    scheduler.came_home(probe.batch.number, PROBE_EVERY + 1.0)
+    scheduler.ended("p", probe.batch.dates)
+    assert scheduler.paused and scheduler.next_calls(10 * PROBE_EVERY) == []
+    scheduler.go_on()
+    assert len(scheduler.next_calls(10 * PROBE_EVERY)) == 1
 
 
 def test_a_person_may_end_the_pause() -> None:
