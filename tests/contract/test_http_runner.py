@@ -271,6 +271,9 @@ def test_what_cannot_be_asked_after_is_unknown(runner: HttpRunner) -> None:
         assert outcome == lost(Failure.UNKNOWN, 'accepted, and cannot be asked after: the answer holds nothing at "job.id"')
         (outcome,) = ask(runner, polled(service, poll=Poll("{location}"))).values()
         assert outcome == lost(Failure.UNKNOWN, "accepted, and cannot be asked after: it names another host to ask")
+    with serving(Said(202, {"next": "http://127.0.0.1:1/x"})) as service:
+        (outcome,) = ask(runner, polled(service, poll=Poll("{answer:next}"))).values()
+        assert outcome == lost(Failure.UNKNOWN, "accepted, and cannot be asked after: it names another host to ask")
 
 
 def test_a_secret_is_sent_and_shows_nowhere(runner: HttpRunner, tmp_path: Path) -> None:
