@@ -7,7 +7,6 @@ from datetime import timedelta
 from backfill_core.coverage import Coverage, State
 from backfill_core.dates import DateSet, day_number
 from backfill_core.graph import Pipeline
-from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
 from backfill_core.plan import Plan, RootCause
 from backfill_core.planning.explanation import InPlan, Standing
@@ -74,9 +73,9 @@ def _causes(plan: Plan, unit: Unit) -> tuple[RootCause, ...]:
 
 
 def _settles(pipeline: Pipeline, unit: Unit) -> str:
-    table = pipeline.processors[unit.processor].writes
-    assert isinstance(table, Table) and table.settles_after is not None
-    return f"rows may come until {unit.day + timedelta(days=table.settles_after.count - 1)}"
+    tables = pipeline.processors[unit.processor].tables.values()
+    last = max(table.settles_after.count for table in tables if table.settles_after is not None)
+    return f"rows may come until {unit.day + timedelta(days=last - 1)}"
 
 
 def _warms_up(pipeline: Pipeline, coverage: Coverage, unit: Unit) -> str:
