@@ -37,6 +37,8 @@ class InFlight(BaseModel):
 #: Hosts that plain http may reach: nothing leaves this machine.
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _PREFIX = "BACKFILL_"
+#: Set for programs that a run starts, which may ask backfill something themselves.
+_OURS = "BACKFILL_OUT"
 _OWN_FILE = "backfill.toml"
 #: Words in the name of a setting that is shown to nobody.
 _SECRETS = ("token", "secret", "password", "key")
@@ -268,7 +270,8 @@ def _variables(where: str, variables: Mapping[str, str]) -> SettingsLayer:
     known = [_PREFIX + (field.alias or name).upper() for name, field in Settings.model_fields.items()]
     for name in sorted(variables):
         first = name.upper().partition("__")[0]
-        hint = did_you_mean(first, known) if first.startswith(_PREFIX) and first not in known else ""
+        strange = first.startswith(_PREFIX) and first not in (*known, _OURS)
+        hint = did_you_mean(first, known) if strange else ""
         if hint:
             raise BadSettings(where=where, problem=f'no setting "{name}".{hint}')
     source = _Variables(variables)

@@ -105,6 +105,8 @@ def test_a_claim_that_the_table_does_not_bear_out_is_tried_once_more() -> None:
     }
     assert sorted(bench.days_called("a")) == [1, 2, 2, 3, 3, 4, 4]
     assert all(event.again for event in bench.heard(UnitsUnverified))
+    told = [trouble_line(event, "r1") for event in bench.heard(UnitsUnverified)]
+    assert any(": said to be done, but wrote nothing. One retry at " in line for line in told)
 
 
 def test_a_unit_that_was_complete_before_is_done_only_if_its_rows_are_newer_than_its_call() -> None:
