@@ -133,7 +133,7 @@ class InvalidProject(BackfillError):
 
 
 class WarehouseHeld(BackfillError):
-    """{who} holds the warehouse {path}. {look}"""
+    """{who} holds {what}. {look}"""
 
     label = "refused"
 
