@@ -23,7 +23,7 @@ from backfill_core.reports.pace_texts import (
 )
 from backfill_core.reports.plan_texts import blocked_lines
 from backfill_core.reports.remaining import remaining
-from backfill_core.reports.trouble_texts import trouble_line
+from backfill_core.reports.trouble_texts import identity_line
 from backfill_core.reports.words import WIDTH, dates_words, key_words, number, percent, plural, wrapped
 from backfill_core.run_state import RunState
 
@@ -38,7 +38,7 @@ def run_word(state: RunState, *, alive: bool) -> str:
         return "DIED"
     if state.draining:
         return "DRAINING"
-    return "PAUSED" if state.paused or state.identity_lost else "RUNNING"
+    return "PAUSED" if state.resting else "RUNNING"
 
 
 def took_words(state: RunState, now: datetime, *, alive: bool) -> str:
@@ -124,7 +124,7 @@ def progress_lines(state: RunState, now: datetime) -> list[str]:
     if state.paused:
         lines.append(instructed_line(state.paused))
     if state.identity_lost:
-        lines.append(trouble_line(state.identity_lost, state.name))
+        lines.append(identity_line(state.identity_lost, state.name))
     if state.cancelled:
         lines.append(instructed_line(state.cancelled))
     if state.concurrency or state.caps:
@@ -134,7 +134,7 @@ def progress_lines(state: RunState, now: datetime) -> list[str]:
 
 def next_command(state: RunState, *, alive: bool) -> str:
     """What to type next."""
-    if state.ended is None and alive and (state.paused or state.identity_lost) and not state.draining:
+    if state.ended is None and alive and state.resting and not state.draining:
         return f"backfill continue {state.name}"
     failed = clusters(state, (Word.FAILED, Word.DECLINED))
     if failed:
