@@ -134,7 +134,7 @@ class InvalidProject(BackfillError):
 
 
 class WarehouseHeld(BackfillError):
-    """{who} holds the warehouse {path}. {look}"""
+    """{who} holds {what}. {look}"""
 
     label = "refused"
 
