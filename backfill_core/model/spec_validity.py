@@ -14,8 +14,7 @@ from backfill_core.model.http import Answer, Http
 from backfill_core.model.meanings import MEANINGS
 from backfill_core.model.processor import Processor
 from backfill_core.model.runs import Called, Python, RunSpec
-from backfill_core.model.secret import Secret
-from backfill_core.model.templates import DAYS, NAMES, SECRET, VARIABLE, TemplateError, environment_names, fields, texts
+from backfill_core.model.templates import DAYS, NAMES, SECRET, VARIABLE, Secret, TemplateError, environment_names, fields, texts
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -22,7 +22,6 @@ from backfill_core.model.reviews import Accepted, Reviews
 from backfill_core.observe import closed_span, observe, read_calendars, season_span
 from backfill_core.ports import Warehouse
 from backfill_core.project.load import check_sql_files, load_project
-from backfill_core.project.passing_on import check_services_told
 from backfill_core.project.reviews import check_range, read_reviews
 from backfill_core.project.settings import GcpTarget, LocalTarget, Settings, Target, find_root, load_settings, settings_file
 from backfill_core.project.targets import open_warehouse, resource_of
@@ -213,7 +212,10 @@ def open_project(folder: Path, target: str | None) -> Session:
         warnings.append(f"warehouse {place.target.warehouse} is not there yet; the first run makes it")
     pipeline = Pipeline.build(found, place.target.runtime)
     check_sql_files(place.root, pipeline)
-    check_services_told(pipeline, place.target_name, place.target)
+    if place.target.prefix or place.target.datasets:
+        from backfill_core.project.passing_on import check_services_told
+
+        check_services_told(pipeline, place.target_name, place.target)
     return Session(
         root=place.root,
         settings=place.settings,

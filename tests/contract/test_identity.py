@@ -262,6 +262,34 @@ def test_what_is_no_key_file_is_told_and_not_shown(metadata: MetadataServer, tmp
         identity_source(Identity(credentials=metadata.key_file(key)))(AUDIENCE)
 
 
+def test_what_googles_library_finds_by_itself(metadata: MetadataServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCE_METADATA_HOST", metadata.host)
+    found = identity_source(Identity())
+    assert found(AUDIENCE).account == metadata.account
+    with MetadataServer(account="keyed@local-cloud.iam.gserviceaccount.com") as other:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(other.key_file(tmp_path / "key.json")))
+        assert found(AUDIENCE).account == other.account, "a key file that is named comes first"
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(NoIdentityError, match=r"names .*none\.json, which is not there"):
+        found(AUDIENCE)
+
+
+def test_where_there_is_nothing_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GCE_METADATA_HOST", raising=False)
+    monkeypatch.setenv("GCE_METADATA_IP", "127.0.0.1:1")
+    found = identity_source(Identity())
+    for login in ("", '{"type": "authorized_user", "client_id": "c", "client_secret": "s3cr3t", "refresh_token": "r"}'):
+        if login:
+            (tmp_path / "login.json").write_text(login, encoding="utf-8")
+            monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "login.json"))
+        with pytest.raises(NoIdentityError) as raised:
+            found(AUDIENCE)
+        assert str(raised.value) == (
+            "GOOGLE_APPLICATION_CREDENTIALS names no key file of a service account, and there is no metadata server. "
+            "A user's login gives none either: set credentials, impersonate or identity_command in the target's settings"
+        )
+
+
 def polled(service: Service) -> Http:
     answer = Answer(status="state", error="error", means={"running": "running", "done": "done"})
     poll = Poll(f"{service.url}/jobs/1", every=0.01, within=20.0)

@@ -14,8 +14,8 @@ from backfill_core.model.expectations import Rows
 from backfill_core.model.http import Answer, Http, Poll, Sign
 from backfill_core.model.processor import Layer, Processor
 from backfill_core.model.runs import Python
-from backfill_core.model.secret import Secret
 from backfill_core.model.table import Table
+from backfill_core.model.templates import Secret
 
 URL = "https://l4.test/process-date"
 POLLED = Answer(status="state", means={"running": "running", "done": "done"})
