@@ -198,6 +198,21 @@ def test_a_run_that_is_continued_without_a_login_says_so_once() -> None:
     assert (len(bench.heard(IdentityLost)), len(bench.heard(IdentityBack))) == (1, 1)
 
 
+def test_a_run_that_waits_for_its_identity_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backfill_core.scheduling.scheduler.PROBE_EVERY", 0.02)
+    bench = Bench((processor("a"),), days=5)
+    logged_in = Event()
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        if time > 2:
+            logged_in.set()
+        return pen.all(call) if logged_in.is_set() else lost(Failure.AUTH, "nobody is logged in")
+
+    state = bench.run(answer)
+    assert (state.exit()[0], state.count(Word.DONE), state.count(Word.FAILED)) == (0, 5, 0)
+    assert (len(bench.heard(IdentityLost)), len(bench.heard(IdentityBack))) == (1, 1)
+
+
 def test_a_service_that_only_fails_trips_its_breaker_and_max_failures_ends_it() -> None:
     bench = Bench((processor("a", attempts=1, service=S),), days=20)
     state = bench.run(
