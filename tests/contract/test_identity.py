@@ -323,7 +323,7 @@ def test_what_was_accepted_is_not_called_again_for_want_of_a_token(metadata: Met
         http = replace(http, poll=replace(http.poll, within=0.2))
         outcome = ask(runner_of(tmp_path, Identity(metadata_host=metadata.host)), http)
     assert (outcome.claim, outcome.failure) == (Claim.FAILED, Failure.UNKNOWN)
-    assert outcome.why == "accepted, and no end after 0.2 s: HTTP 401: who?"
+    assert outcome.why.startswith("accepted, and no end after 0.2 s: ")
 
 
 class Leaks(logging.Handler):
