@@ -46,8 +46,8 @@ def test_a_run_waits_for_a_token_fails_nothing_and_goes_on(
         shown = " ".join(wait_for(project, r"no\s+identity\s+token").split())
         assert re.search(r"run r1 PAUSED .*ETA none while paused", shown)
         told = (
-            r"paused: no identity token since \d\d:\d\d UTC: \S+, which gives them: HTTP 403: a fault that was asked for\. "
-            r"No unit was failed\. Log in, then: backfill continue r1"
+            r"paused: no identity token since \d\d:\d\d UTC\. No unit was failed\. Log in, then: backfill continue r1 "
+            r"\(127.0.0.1:\d+, which gives them: HTTP 403: a fault that was asked for\)"
         )
         assert re.search(told, shown)
         assert re.search(r"next: backfill continue r1$", shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import ssl
 import sys
 import threading
 import time
@@ -11,6 +12,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +111,44 @@ def test_a_service_gets_a_token_for_its_origin(
         assert [ask(runner, http), ask(runner, http)] == [DONE, DONE]
         assert metadata.asked == [service.url], "one token for both calls"
     assert seen(service) == [f"Bearer {metadata.tokens()[0]}"] * 2
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate for this machine that only those trust who are told to, with its key, in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    address = x509.IPAddress(ip_address("127.0.0.1"))
+    made = made.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+    pem = serialization.Encoding.PEM
+    plain = (pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "cert.pem").write_bytes(key.private_bytes(*plain) + made.sign(key, hashes.SHA256()).public_bytes(pem))
+    return folder / "cert.pem"
+
+
+def test_over_https_it_goes_to_whom_the_certificate_names(
+    metadata: MetadataServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate(tmp_path))
+    runner = runner_of(tmp_path, Identity(metadata_host=metadata.host))
+
+    def answer(asked: Asked, _before: int) -> Said:
+        why = metadata.check(asked.headers.get("Authorization"), f"https://{asked.headers['Host']}")
+        return Said(401, {"error": why}) if why else GOOD
+
+    with serving(answer, tls) as service:
+        stranger = ask(runner, http_of(service))
+        assert (stranger.failure, service.asked) == (Failure.TRANSIENT, [])
+        assert "certificate" in stranger.why
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        assert ask(runner, http_of(service)) == DONE
+    assert metadata.asked == [service.url] and service.url.startswith("https://")
 
 
 def test_another_audience_may_be_named(metadata: MetadataServer, tmp_path: Path) -> None:

@@ -173,8 +173,8 @@ def test_a_run_that_loses_its_identity_waits_and_fails_nothing() -> None:
     state = bench.start(execution)
     assert (state.exit()[0], state.count(Word.DONE), len(bench.heard(IdentityLost))) == (0, 3, 1)
     line = trouble_line(bench.heard(IdentityLost)[0], "r1")
-    told = r"paused: no identity token since \d\d:\d\d UTC: the token was refused\. No unit was failed\. Log in, then: "
-    assert re.fullmatch(told + "backfill continue r1", line)
+    told = r"paused: no identity token since \d\d:\d\d UTC\. No unit was failed\. Log in, then: "
+    assert re.fullmatch(told + r"backfill continue r1 \(the token was refused\)", line)
     assert len(bench.heard(IdentityBack)) == 1 and state.identity_lost is None and not state.resting
 
 
