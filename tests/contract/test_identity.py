@@ -402,7 +402,13 @@ def test_a_token_shows_nowhere_and_goes_to_nobody_else(
     def echoes(asked: Asked, _before: int) -> Said:
         return Said(400, {"error": f"bad {asked.headers['Authorization']}"}, {"X-Echo": asked.headers["Authorization"]})
 
+    def cuts(asked: Asked, _before: int) -> Said:
+        token = asked.headers["Authorization"].split()[1]
+        return Said(400, {"error": f"{token[:90]}... is not for {token.split('.')[0]}"})
+
     with serving(Said()) as elsewhere:
+        with serving(cuts) as service:
+            assert ask(runner, http_of(service)).why == "HTTP 400: *** is not for ***"
         with serving(Said(307, b"", {"Location": f"{elsewhere.url}/x"})) as service:
             assert ask(runner, http_of(service)).failure is Failure.PERMANENT
         with serving(echoes) as service:
@@ -416,6 +422,7 @@ def test_a_token_shows_nowhere_and_goes_to_nobody_else(
     token = tokens.token(metadata.asked[-1])
     kept = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "logs").rglob("*.log"))
     assert "HTTP 400" in kept and "> " in kept
+    assert "eyJ" not in kept
     given = [*metadata.tokens(), *(text.rpartition(".")[0] for text in metadata.tokens())]
     assert len(metadata.tokens()) >= 2
     for said in (kept, leaks.text.getvalue(), repr(outcome), repr(token), str(vars(runner))):
