@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from backfill_core.errors import BadSettings, NoProject, UnknownTarget, did_you_mean
 from backfill_core.model.hosts import is_loopback
@@ -41,7 +40,7 @@ class InFlight(BaseModel):
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 #: Where Google has its metadata server: reached from inside a machine of theirs.
 _METADATA_HOSTS = ("metadata.google.internal", "169.254.169.254")
-_PREFIX = "BACKFILL_"
+PREFIX = "BACKFILL_"
 _TARGETS = "BACKFILL_TARGETS"
 _OWN_FILE = "backfill.toml"
 
@@ -133,10 +132,10 @@ class GcpTarget(_Where):
 Target = LocalTarget | GcpTarget
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of a project. Environment variables ``BACKFILL_…`` win, with ``__`` between levels."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     #: First date of a plan that names none.
     from_: date | None = Field(default=None, alias="from")
@@ -153,17 +152,6 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f'no time zone "{name}"') from error
         return name
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  (the library's signature)
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)  # `read_layers` has asked the others, and knows what came from where
 
     def the_target(self, name: str | None, where: Path) -> tuple[str, Target]:
         """The target of that name, or the default one. Raises UnknownTarget."""
@@ -273,35 +261,25 @@ def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-class _Variables(EnvSettingsSource):
-    """Settings in variables of any place, read as the library reads the environment's."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self.variables = variables
-        super().__init__(Settings)
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in self.variables.items()}
-
-
 def _variables(where: str, variables: Mapping[str, str]) -> SettingsLayer:
     """Raises BadSettings for a variable that is nearly a setting's, for it would be passed over in silence."""
-    known = [_PREFIX + (field.alias or name).upper() for name, field in Settings.model_fields.items()]
+    known = [PREFIX + (field.alias or name).upper() for name, field in Settings.model_fields.items()]
     for name in sorted(variables):
         first, _, more = name.upper().partition("__")
         if first in known and more and first != _TARGETS:
             meant = f' Did you mean "{_TARGETS}__{more}"?' if first + "S" == _TARGETS else f' There is "{first}" alone.'
             raise BadSettings(where=where, problem=f'no setting "{name}".{meant}')
-        hint = did_you_mean(first, known) if first.startswith(_PREFIX) and first not in known else ""
+        hint = did_you_mean(first, known) if first.startswith(PREFIX) and first not in known else ""
         if hint:
             raise BadSettings(where=where, problem=f'no setting "{name}".{hint}')
-    source = _Variables(variables)
+    if not any(name.upper().startswith(PREFIX) for name in variables):
+        return SettingsLayer(where, {})
+    from backfill_core.project.variables import settings_in
+
     try:
-        values = source()
-    except SettingsError as error:
+        return SettingsLayer(where, settings_in(variables))
+    except ValueError as error:
         raise BadSettings(where=where, problem=str(error)) from error
-    start = source.env_vars.get(f"{_PREFIX}from".lower())  # the library wants an alias without the prefix
-    return SettingsLayer(where, values | ({"from": start} if start else {}))
 
 
 def _read(file: Path) -> dict[str, Any]:
