@@ -70,7 +70,7 @@ def test_no_service_is_called_over_plain_http(project: Path, metadata: MetadataS
     monkeypatch.setenv("SCORING_URL", "http://scoring.example")
     refused = ask(project, "execute", *SPAN, "--yes")
     told = "a secret would go to http://scoring.example, where it can be read on the way. plugins/all.py:3: use https"
-    assert (refused.returncode, refused.stderr) == (2, f"error: {told}; nothing was run\n")
+    assert refused.returncode == 2 and refused.stderr.startswith(f"error: {told}; nothing was run")
     ran = ask(project, "execute", *SPAN, "--yes", "--skip-preflight")
     assert ran.returncode == 1
     assert "a secret would go to scoring.example over plain http. Use https" in " ".join(ran.stdout.split())
