@@ -22,7 +22,8 @@ def command(project: str, first: object, today: object, target: str | None, shap
     """Whether a target is fit for a run: tables, columns, partitions, permissions, clocks. Changes nothing."""
     from datetime import date, datetime
 
-    from backfill_core.project.preflight import Use, preflight
+    from backfill_core.project.findings import Use
+    from backfill_core.project.preflight import preflight
     from backfill_core.project.session import open_project
 
     session = open_project(Path(project), target)

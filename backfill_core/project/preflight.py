@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from backfill_core.model.runs import Sql
 from backfill_core.model.table import Table
 from backfill_core.observe import missing_tables, read_calendars, table_questions
 from backfill_core.plan import Plan
+from backfill_core.project.findings import Finding, Use, use_of
 from backfill_core.project.runners import check_environment
 from backfill_core.project.session import Session
 
@@ -28,30 +28,6 @@ if TYPE_CHECKING:
 
 #: Seconds by which the clocks may differ: rows are told new from old by when they say they were written.
 _SKEW_WARNS, _SKEW_STOPS = 5.0, 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something that a person should know before a run."""
-
-    what: str
-    #: It would spoil the run: nothing is started.
-    stops: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """What would be done: with which tables, from which day on."""
-
-    #: Processors that would write, each with the first day that it would fill.
-    fills: Mapping[str, date]
-    today: date
-
-
-def use_of(plan: Plan) -> Use:
-    """What carrying out a plan would do."""
-    fills = {name: chosen.dates.first for name, chosen in plan.planned().items() if chosen.dates}
-    return Use(fills=fills, today=plan.request.today)
 
 
 def preflight(session: Session, warehouse: OpenWarehouse, use: Use) -> list[Finding]:
@@ -69,7 +45,7 @@ def refuse_unfit(session: Session, warehouse: OpenWarehouse, plan: Plan) -> list
 
     Of an embedded warehouse the plan has shown all but the services.
     """
-    check_environment(session.root, session.pipeline, plan)
+    check_environment(session.pipeline, plan, session.variables)
     use = use_of(plan)
     embedded = isinstance(warehouse, DuckDBWarehouse)
     found = _services(session, use.fills) if embedded else preflight(session, warehouse, use)

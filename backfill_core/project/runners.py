@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from backfill_core.plan import Plan
 from backfill_core.ports import Runner
 from backfill_core.project.load import load_project
 from backfill_core.project.session import Session
-from backfill_core.project.settings import GcpTarget, Target, environment
+from backfill_core.project.settings import GcpTarget, Target
 from backfill_core.queries.dialect import Names
 
 if TYPE_CHECKING:
@@ -57,16 +56,16 @@ def open_runners(
             from backfill_core.adapters.call_folder import CallFolders
 
             place = Names(datasets=target.datasets, prefix=target.prefix)
-            folders, named = CallFolders(session.state), environment(session.root, os.environ)
+            folders = CallFolders(session.state)
             if Command in kinds and isinstance(warehouse, DuckDBWarehouse):
                 from backfill_core.adapters.command_runner import CommandRunner
 
-                command = CommandRunner(session.root, folders, ParquetLoader(warehouse), variables=named, place=place)
+                command = CommandRunner(session.root, folders, ParquetLoader(warehouse), variables=session.variables, place=place)
                 found[Command] = stack.enter_context(closing(command))
             if Http in kinds:
                 from backfill_core.adapters.http_runner import HttpRunner
 
-                http = HttpRunner(folders, named, identity_tokens(target, session.root), place)
+                http = HttpRunner(folders, session.variables, identity_tokens(target, session.root), place)
                 found[Http] = stack.enter_context(closing(http))
         yield found
 
@@ -88,13 +87,12 @@ def identity_tokens(target: Target, root: Path) -> IdentityTokens:
     return IdentityTokens(identity_source(identity))
 
 
-def check_environment(root: Path, pipeline: Pipeline, plan: Plan) -> None:
+def check_environment(pipeline: Pipeline, plan: Plan, variables: Mapping[str, str]) -> None:
     """Raises UnsetVariable for one that a planned processor's spec names and nobody set, before any call leaves."""
-    given = environment(root, os.environ)
     for name in plan.planned():
         for variable in variables_of(pipeline.processors[name].spec_for(pipeline.runtime)):
-            if not given.get(variable):
-                state = "not set" if variable not in given else "empty"
+            if not variables.get(variable):
+                state = "not set" if variable not in variables else "empty"
                 raise UnsetVariable(where=pipeline.declared[name].where, processor=name, variable=variable, state=state)
 
 

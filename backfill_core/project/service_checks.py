@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from backfill_core.model.hosts import audience, host_part, is_private
 from backfill_core.model.http import Http
 from backfill_core.model.spec_validity import has_secret
 from backfill_core.model.templates import SECRET, VARIABLE, Pieces, TemplateError, fields, fill_text
-from backfill_core.project.preflight import Finding
+from backfill_core.project.findings import Finding
 from backfill_core.project.runners import identity_tokens, variables_of
 from backfill_core.project.session import Session
-from backfill_core.project.settings import environment
 from backfill_core.replies import Reply
 
 #: A path that services have nothing behind: whoever guards the door answers as for any other, and no work is begun.
@@ -42,7 +40,7 @@ class _Door:
 
 def service_findings(session: Session, names: Collection[str]) -> list[Finding]:
     """What is wrong with the services that those processors call, and with the variables that they name."""
-    given = environment(session.root, os.environ)
+    given = session.variables
     found: list[Finding] = []
     doors: dict[_Door, str] = {}
     for name in sorted(names):

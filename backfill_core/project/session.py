@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +23,17 @@ from backfill_core.model.reviews import Accepted, Reviews
 from backfill_core.observe import closed_span, observe, read_calendars, season_span
 from backfill_core.ports import Holds, Warehouse
 from backfill_core.project.load import check_sql_files, load_project
-from backfill_core.project.passing_on import check_services_told
 from backfill_core.project.reviews import check_range, read_reviews
-from backfill_core.project.settings import GcpTarget, LocalTarget, Settings, Target, find_root, load_settings, settings_file
+from backfill_core.project.settings import (
+    GcpTarget,
+    LocalTarget,
+    Settings,
+    Target,
+    environment,
+    find_root,
+    load_settings,
+    settings_file,
+)
 from backfill_core.project.targets import file_resource, holds_of, open_warehouse
 from backfill_core.reports.words import Head
 
@@ -85,6 +94,11 @@ class Place:
         """The project's name, with that of the cloud project its tables are in."""
         cloud = f" ({self.target.project})" if isinstance(self.target, GcpTarget) else ""
         return self.root.name + cloud
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What specs may name: the environment's variables, else those of .env, else those of the target's settings."""
+        return {**self.target.variables, **environment(self.root, os.environ)}
 
     def journal(self, *, read_only: bool) -> SqliteJournal:
         return SqliteJournal(self.state / "journal.sqlite", SystemClock(), read_only=read_only)
@@ -213,7 +227,10 @@ def open_project(folder: Path, target: str | None) -> Session:
         warnings.append(f"warehouse {place.target.warehouse} is not there yet; the first run makes it")
     pipeline = Pipeline.build(found, place.target.runtime)
     check_sql_files(place.root, pipeline)
-    check_services_told(pipeline, place.target_name, place.target)
+    if place.target.prefix or place.target.datasets:
+        from backfill_core.project.passing_on import check_services_told
+
+        check_services_told(pipeline, place.target_name, place.target)
     return Session(
         root=place.root,
         settings=place.settings,

@@ -67,8 +67,8 @@ def _unverified(event: UnitsUnverified) -> str:
 def identity_line(lost: IdentityLost, run: str) -> str:
     """Why a run waits that cannot say who it is, and what to do."""
     since = lost.at.astimezone(UTC).strftime("%H:%M UTC")
-    said = f": {lost.why.rstrip('.')}" if lost.why else ""
-    return f"paused: no identity token since {since}{said}. No unit was failed. Log in, then: backfill continue {run}"
+    said = f" ({lost.why})" if lost.why else ""
+    return f"paused: no identity token since {since}. No unit was failed. Log in, then: backfill continue {run}{said}"
 
 
 def _clock(at: datetime) -> str:

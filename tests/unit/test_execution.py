@@ -177,8 +177,8 @@ def test_a_run_that_loses_its_identity_waits_and_fails_nothing() -> None:
     state = bench.start(execution)
     assert (state.exit()[0], state.count(Word.DONE), len(bench.heard(IdentityLost))) == (0, 3, 1)
     line = trouble_line(bench.heard(IdentityLost)[0], "r1")
-    told = r"paused: no identity token since \d\d:\d\d UTC: the token was refused\. No unit was failed\. Log in, then: "
-    assert re.fullmatch(told + "backfill continue r1", line)
+    told = r"paused: no identity token since \d\d:\d\d UTC\. No unit was failed\. Log in, then: "
+    assert re.fullmatch(told + r"backfill continue r1 \(the token was refused\)", line)
     assert len(bench.heard(IdentityBack)) == 1 and state.identity_lost is None and not state.resting
 
 
@@ -199,6 +199,21 @@ def test_a_run_that_is_continued_without_a_login_says_so_once() -> None:
     bench.told.act = go_on
     state = bench.start(execution)
     assert (state.exit()[0], state.count(Word.DONE), len(deferred)) == (0, 3, 9)
+    assert (len(bench.heard(IdentityLost)), len(bench.heard(IdentityBack))) == (1, 1)
+
+
+def test_a_run_that_waits_for_its_identity_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backfill_core.scheduling.scheduler.PROBE_EVERY", 0.02)
+    bench = Bench((processor("a"),), days=5)
+    logged_in = Event()
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        if time > 2:
+            logged_in.set()
+        return pen.all(call) if logged_in.is_set() else lost(Failure.AUTH, "nobody is logged in")
+
+    state = bench.run(answer)
+    assert (state.exit()[0], state.count(Word.DONE), state.count(Word.FAILED)) == (0, 5, 0)
     assert (len(bench.heard(IdentityLost)), len(bench.heard(IdentityBack))) == (1, 1)
 
 
