@@ -6,14 +6,15 @@ here, within the time that the caller gave. A job id of ours makes that safe: a 
 
 from __future__ import annotations
 
+import random
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from backfill_core.adapters.bigquery_client import Account, connect
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 _PAGE_ROWS = 20_000
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -79,36 +81,48 @@ class Jobs:
             except Exception as error:
                 tries += 1
                 passing = isinstance(error, TimeoutError) or failure_of(error) is Failure.TRANSIENT
-                pause = retry_after(error) or min(8.0, 0.1 * 2**tries)
+                pause = _pause(error, tries)
                 if not passing or monotonic() + pause >= until or self._stopped.wait(pause):
                     raise
                 if this in self._dead:
                     this = f"{job}-{tries}"  # that job has failed, and its id stays with it
 
+    def persisting(self, call: Callable[[], _T], *, within: float) -> _T:
+        """What a call returns, made again while what it raises may pass, for so many seconds. Raises what it raised last."""
+        until = monotonic() + within
+        tries = 0
+        while True:
+            self._ends.at = until
+            try:
+                return call()
+            except Exception as error:
+                tries += 1
+                pause = _pause(error, tries)
+                if failure_of(error) is not Failure.TRANSIENT or monotonic() + pause >= until or self._stopped.wait(pause):
+                    raise
+            finally:
+                self._ends.at = None
+
     def dry_run(self, query: Query, *, within: float) -> bigquery.QueryJob:
         """What a query would read and return; nothing is read, and nothing is paid."""
-        until = monotonic() + within
-        while True:
-            try:
-                return self._insert(query, new_id("dry"), {}, until, dry=True)
-            except Exception as error:
-                if failure_of(error) is not Failure.TRANSIENT or monotonic() + 0.2 >= until or self._stopped.wait(0.2):
-                    raise
+        return self.persisting(lambda: self._insert(query, new_id("dry"), {}, monotonic() + within, dry=True), within=within)
 
     def created(self, query: Query, *, within: float) -> datetime:
         """When BigQuery says that the job of a query was made."""
-        job = self._insert(query, new_id("clock"), {}, monotonic() + within)
+        name = new_id("clock")
+        job = self.persisting(lambda: self._insert(query, name, {}, monotonic() + within), within=within)
         found: datetime = job.created
         return found
 
-    def running(self, labels: Mapping[str, str]) -> list[bigquery.QueryJob]:
-        """Our jobs with those labels that are not done."""
-        found = []
-        for state in ("pending", "running"):
-            listed = self.client().list_jobs(
-                state_filter=state, max_results=1000, retry=None, timeout=self.account.request_timeout
-            )
-            found += [job for job in listed if labels.items() <= (job.labels or {}).items()]
+    def running(self, *, everybody: bool = False, within: float) -> list[bigquery.QueryJob]:
+        """Jobs of the project that are not done: ours, or everybody's where those may be seen."""
+
+        def listed(state: str) -> list[bigquery.QueryJob]:
+            timeout = self.account.request_timeout
+            client = self.client()
+            return list(client.list_jobs(state_filter=state, all_users=everybody, max_results=1000, retry=None, timeout=timeout))
+
+        found = [job for state in ("pending", "running") for job in self.persisting(lambda: listed(state), within=within)]  # noqa: B023
         return list({job.job_id: job for job in found}.values())
 
     def wait(self, job: str, *, within: float) -> list[tuple[Any, ...]]:
@@ -192,6 +206,11 @@ class Jobs:
 
 def new_id(kind: str) -> str:
     return f"backfill-{kind}-{uuid4().hex}"
+
+
+def _pause(error: BaseException, tries: int) -> float:
+    """Seconds to wait before another try: as the server says, else longer each time, and not all who wait the same."""
+    return retry_after(error) or min(8.0, 0.1 * 2**tries) * random.uniform(0.6, 1.0)
 
 
 def cloud_error(error: BaseException, account: Account) -> CloudError:

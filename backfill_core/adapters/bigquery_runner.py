@@ -62,7 +62,7 @@ class BigQuerySqlRunner:
         """Does a call's work, or waits for a job that does; the dates that were left alone, with the keys held and given."""
         jobs, name = self.warehouse.jobs, call.processor.name
         script = self._script(call, table)
-        written = ".".join(self.warehouse.names.parts(table)[1:])
+        written = self.warehouse.path(table)
         labels = jobs.labels.of(call.processor.layer, backfill_table=written, backfill_work=_work(script))
         for job, theirs in sorted(self._leftovers().items()):
             if theirs.get("backfill_table") == labels["backfill_table"]:
@@ -95,7 +95,7 @@ class BigQuerySqlRunner:
         """Jobs that an earlier run left under way, looked for once."""
         with self._looking:
             if self._left is None:
-                found = self.warehouse.jobs.running({})
+                found = self.warehouse.jobs.running(within=self.warehouse.within)
                 self._left = {job.job_id: job.labels for job in found if "backfill_work" in (job.labels or {})}
             return self._left
 

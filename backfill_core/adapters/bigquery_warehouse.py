@@ -114,6 +114,10 @@ class BigQueryWarehouse:
         column = self.partitions.get(table.name)
         return column is not None and (column == table.date or {column, table.date} <= INGESTION.keys())
 
+    def path(self, table: Table) -> str:
+        """Where a table is in its project: ``dataset.table``, as BigQuery has it."""
+        return ".".join(self.names.parts(table)[1:])
+
     def close(self) -> None:
         self.jobs.close()
 
@@ -145,7 +149,10 @@ class BigQueryWarehouse:
     def _elsewhere(self, dataset: str, path: str) -> bool:
         """Whether a dataset that was not found is there after all. Raises CloudError when it is in another location."""
         try:
-            found = self.jobs.client().get_dataset(path, retry=None, timeout=self.account.request_timeout)
+            timeout = self.account.request_timeout
+            found = self.jobs.persisting(
+                lambda: self.jobs.client().get_dataset(path, retry=None, timeout=timeout), within=self.within
+            )
         except Exception as error:
             if reason_of(error) == "notFound":
                 return False

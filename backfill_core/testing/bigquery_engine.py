@@ -50,6 +50,8 @@ class HeldTable:
     partition: str | None = None
     require_filter: bool = False
     expires_days: float | None = None
+    #: When the table as a whole is deleted.
+    ends: datetime | None = None
     modified: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

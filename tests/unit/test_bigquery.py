@@ -17,10 +17,10 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
 
 from backfill_core.adapters.bigquery_client import Account
+from backfill_core.adapters.bigquery_conditions import clock_ahead
 from backfill_core.adapters.bigquery_errors import failure_of, reason_of, words_of
 from backfill_core.adapters.bigquery_jobs import Jobs
 from backfill_core.adapters.bigquery_runner import BigQuerySqlRunner
-from backfill_core.adapters.bigquery_tables import clock_ahead
 from backfill_core.adapters.bigquery_warehouse import BigQueryWarehouse
 from backfill_core.dates import DateSet, Span, day_number
 from backfill_core.errors import CloudError, UnreadableTable
