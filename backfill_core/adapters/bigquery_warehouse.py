@@ -109,6 +109,14 @@ class BigQueryWarehouse:
                 raise ValueError(words_of(error)) from error
             raise cloud_error(error, self.account) from error
 
+    def ask(self, asker: str, layer: str, query: Query) -> list[tuple[Any, ...]]:
+        """The rows of a statement, which is counted, and kept where somebody wants to see it. Raises what Google raises."""
+        with self._counting:
+            self.asked += 1
+            if self.statements is not None:
+                self.statements.append((asker, query))
+        return self.jobs.rows(query, layer=layer, within=self.within)
+
     def prunes(self, table: Table) -> bool:
         """Whether a filter on the table's date column keeps partitions from being read."""
         column = self.partitions.get(table.name)
@@ -131,7 +139,7 @@ class BigQueryWarehouse:
     def _asked_schema(self, dataset: str) -> dict[str, dict[str, str]]:
         path = self.names.parts(f"{dataset}.x")[:-1]
         try:
-            rows = self._ask("schema", "none", Query(_COLUMNS.format(BIGQUERY.name(*path)), {}))
+            rows = self.ask("schema", "none", Query(_COLUMNS.format(BIGQUERY.name(*path)), {}))
         except Exception as error:
             if reason_of(error) == "notFound" and not self._elsewhere(dataset, path[-1]):
                 return {}
@@ -174,7 +182,7 @@ class BigQueryWarehouse:
         question = asked.question
         try:
             self._refuse_dear(question, asked.query)
-            return self._ask(question.processor, self.layers.get(question.processor, ""), asked.query)
+            return self.ask(question.processor, self.layers.get(question.processor, ""), asked.query)
         except BackfillError:
             raise
         except TimeoutError as error:
@@ -196,13 +204,6 @@ class BigQueryWarehouse:
                 f"maximum_bytes_billed is {self.account.maximum_bytes_billed / 1e9:,.1f} GB. Nothing was asked"
             )
             raise UnreadableTable(table=table.name, problem=problem)
-
-    def _ask(self, asker: str, layer: str, query: Query) -> list[tuple[Any, ...]]:
-        with self._counting:
-            self.asked += 1
-            if self.statements is not None:
-                self.statements.append((asker, query))
-        return self.jobs.rows(query, layer=layer, within=self.within)
 
     def _facts(self, question: TableQuestion, answers: Iterable[tuple[_Asked, list[tuple[Any, ...]]]]) -> DateFacts:
         mine = [(asked.about, rows) for asked, rows in answers if asked.question is question]

@@ -179,6 +179,11 @@ class Session(Place):
         """What was accepted of this target's rows."""
         return tuple(review for review in self.reviews.accepted if review.target == self.target_name)
 
+    def reviews_of(self, calendars: dict[str, CalendarDays], *, waive: bool = True) -> Reviews:
+        """What people decided, as far as it is to be taken into account. Raises BadReviews."""
+        check_range(self.reviews, self.pipeline, calendars)
+        return Reviews(waivers=self.reviews.waivers if waive else (), accepted=self.accepted)
+
     def observe(
         self,
         warehouse: Warehouse,
@@ -189,8 +194,7 @@ class Session(Place):
         waive: bool = True,
     ) -> Coverage:
         """What the tables hold, judged with what people decided; ``waive=False`` leaves waivers out. Raises BadReviews."""
-        check_range(self.reviews, self.pipeline, calendars)
-        reviews = Reviews(waivers=self.reviews.waivers if waive else (), accepted=self.accepted)
+        reviews = self.reviews_of(calendars, waive=waive)
         return observe(self.pipeline, warehouse, self.landing, calendars, span=span, today=today, reviews=reviews)
 
 

@@ -298,7 +298,7 @@ class BigQueryServer:
         if table.partition is not None:
             own = {} if table.partition.startswith("_PARTITION") else {"field": table.partition}
             ends = {"expirationMs": str(int(table.expires_days * 86_400_000))} if table.expires_days else {}
-            found["timePartitioning"] = {"type": "DAY", **own, **ends}
+            found["timePartitioning"] = {"type": table.by, **own, **ends}
             found["requirePartitionFilter"] = table.require_filter
         if table.ends is not None:
             found["expirationTime"] = str(int(table.ends.timestamp() * 1000))
