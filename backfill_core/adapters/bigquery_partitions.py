@@ -16,7 +16,7 @@ from backfill_core.queries.dialect import BIGQUERY, Query
 
 #: Tables that one query of the metadata may be about.
 MOST_TABLES = 1000
-_PARTITIONS = (
+PARTITIONS = (
     "SELECT table_name, partition_id, total_rows FROM {}.INFORMATION_SCHEMA.PARTITIONS "
     "WHERE table_name IN UNNEST(@tables) AND total_rows > 0"
 )
@@ -47,7 +47,7 @@ def partitions_of(warehouse: BigQueryWarehouse, tables: Iterable[Table], *, most
     for dataset, held in sorted(by_dataset.items()):
         path = warehouse.names.parts(f"{dataset}.x")[:-1]
         for some in _at_most(most, held):
-            query = Query(_PARTITIONS.format(BIGQUERY.name(*path)), {"tables": [table.short for table in some]})
+            query = Query(PARTITIONS.format(BIGQUERY.name(*path)), {"tables": [table.short for table in some]})
             for name, partition, rows in _rows(warehouse, query, some[0]):
                 _put(found[f"{dataset}.{name}"], partition, rows)
     return found

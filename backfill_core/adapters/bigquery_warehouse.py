@@ -28,11 +28,11 @@ from backfill_core.queries.sql import PairQuery, QuestionSql
 INGESTION = {"_PARTITIONDATE": "DATE", "_PARTITIONTIME": "TIMESTAMP"}
 #: Seconds for which a dataset's tables are taken to be as they were seen.
 _HOLDS = 60.0
-_COLUMNS = "SELECT table_name, column_name, data_type, is_partitioning_column FROM {}.INFORMATION_SCHEMA.COLUMNS"
+COLUMNS = "SELECT table_name, column_name, data_type, is_partitioning_column FROM {}.INFORMATION_SCHEMA.COLUMNS"
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """One statement of a question, and what its rows tell: the table's own facts, a pair, or a rule."""
 
     question: TableQuestion
@@ -88,14 +88,14 @@ class BigQueryWarehouse:
         return facts
 
     def observe_all(self, questions: Sequence[TableQuestion]) -> list[DateFacts]:
-        asked = [each for question in questions for each in self._statements(question)]
+        asked = [each for question in questions for each in self.statements_of(question)]
         with ThreadPoolExecutor(self.side_by_side, thread_name_prefix="observe") as pool:
             answers = list(zip(asked, pool.map(self._answer, asked), strict=True))
-        return [self._facts(question, answers) for question in questions]
+        return [self.facts_from(question, answers) for question in questions]
 
     def differing_keys(self, question: KeysQuestion, limit: int) -> KeysFound:
         query = ComparisonSql(question.counted, BIGQUERY, self.names).differing(question.pair, limit)
-        return keys_found(self._answer(_Asked(question.counted, query, None)))
+        return keys_found(self._answer(Asked(question.counted, query, None)))
 
     def check(self, text: str, tables: Mapping[str, Table]) -> None:
         """Raises ValueError for GoogleSQL that BigQuery will not run, as a dry run tells."""
@@ -139,7 +139,7 @@ class BigQueryWarehouse:
     def _asked_schema(self, dataset: str) -> dict[str, dict[str, str]]:
         path = self.names.parts(f"{dataset}.x")[:-1]
         try:
-            rows = self.ask("schema", "none", Query(_COLUMNS.format(BIGQUERY.name(*path)), {}))
+            rows = self.ask("schema", "none", Query(COLUMNS.format(BIGQUERY.name(*path)), {}))
         except Exception as error:
             if reason_of(error) == "notFound" and not self._elsewhere(dataset, path[-1]):
                 return {}
@@ -170,15 +170,15 @@ class BigQueryWarehouse:
             raise CloudError(project=self.account.project, problem=problem)
         return True
 
-    def _statements(self, question: TableQuestion) -> list[_Asked]:
+    def statements_of(self, question: TableQuestion) -> list[Asked]:
         sql = QuestionSql(question, BIGQUERY, self.names)
-        found = [] if question.absent else [_Asked(question, sql.facts(), None)]
-        found += [_Asked(question, pair.query, pair) for pair in sql.pairs()]
+        found = [] if question.absent else [Asked(question, sql.facts(), None)]
+        found += [Asked(question, pair.query, pair) for pair in sql.pairs()]
         for rule in question.offending:
-            found.append(_Asked(question, offending_query(self._rule(rule, question), question, BIGQUERY, self.names), rule))
+            found.append(Asked(question, offending_query(self._rule(rule, question), question, BIGQUERY, self.names), rule))
         return found
 
-    def _answer(self, asked: _Asked) -> list[tuple[Any, ...]]:
+    def _answer(self, asked: Asked) -> list[tuple[Any, ...]]:
         question = asked.question
         try:
             self._refuse_dear(question, asked.query)
@@ -205,7 +205,7 @@ class BigQueryWarehouse:
             )
             raise UnreadableTable(table=table.name, problem=problem)
 
-    def _facts(self, question: TableQuestion, answers: Iterable[tuple[_Asked, list[tuple[Any, ...]]]]) -> DateFacts:
+    def facts_from(self, question: TableQuestion, answers: Iterable[tuple[Asked, list[tuple[Any, ...]]]]) -> DateFacts:
         mine = [(asked.about, rows) for asked, rows in answers if asked.question is question]
         facts = facts_of_rows(question, next((rows for about, rows in mine if about is None), ()))
         for about, rows in mine:

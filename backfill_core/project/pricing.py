@@ -76,12 +76,13 @@ def priced(session: Session, warehouse: BigQueryWarehouse, plan: Plan) -> Cost:
     reads: dict[str, int] = {}
     untold: dict[str, str] = {}
     for name, batches in calls.items():
-        found = [answer for (asked, _), answer in zip(tried, told, strict=True) if asked == name]
-        failed = [answer for answer in found if isinstance(answer, str)]
+        found = [(answer, len(dates)) for (asked, dates), answer in zip(tried, told, strict=True) if asked == name]
+        failed = [answer for answer, _ in found if isinstance(answer, str)]
         if failed:
             untold[name] = failed[0]
-        elif found:
-            reads[name] = sum(int(answer) for answer in found) * len(batches) // len(found)
+        elif found:  # the last call may be of fewer dates than the others
+            seen = sum(dates for _, dates in found)
+            reads[name] = sum(int(answer) for answer, _ in found) * sum(map(len, batches)) // seen
     count = sum(map(len, calls.values()))
     target = session.target
     return Cost(reads=reads, calls=count, tried=len(tried), untold=untold, per_tb=target.price_per_tb, currency=target.currency)

@@ -21,7 +21,7 @@ api_endpoint = "URL"
 """
 LAYERS = """
 from datetime import date
-from backfill_core import EveryDay, Layer
+from backfill_core import EveryDay, Gate, Layer
 DAILY = EveryDay("daily", since=date(2024, 5, 1))
 RAW = Layer("raw", aliases=("L1",), measured_by=("orders", "shop"))
 SUMS = Layer("sums", aliases=("L2",), after=("raw",), measured_by=("sums", "shop"))
@@ -37,10 +37,10 @@ ORDERS = Processor("orders", layer="raw", calendar="daily", writes=table("orders
     rules=(UniqueKey(), NotNull("amount", share=0.9)), run=SOURCE)
 SUMS = Processor("sums", layer="sums", calendar="daily", writes=table("sums", DDL), needs=(Need("orders"),),
     complete_when=KeysOf("orders"), rules=(UniqueKey(), Offending("same sum", sql="same.sql", reads=("orders",))),
-    run=Sql("sums.sql", max_dates=10))
+    run=Sql("sums.sql", max_dates=30))
 WEEKS = Processor("weeks", layer="sums", calendar="daily", writes=table("weeks", DDL),
     needs=(Need("sums"), Need("sums", window=days(7), soft=True)), complete_when=KeysOf("sums"), rules=(UniqueKey(),),
-    run=Sql("weeks.sql", max_dates=10))
+    run=Sql("weeks.sql", max_dates=30))
 """
 SUMS = "SELECT day, shop, amount, CURRENT_TIMESTAMP() AS written FROM {orders} WHERE day BETWEEN @date_from AND @date_to\n"
 WEEKS = """
@@ -54,6 +54,15 @@ SELECT s.day FROM {sums} AS s JOIN {orders} AS o ON o.day = s.day AND o.shop = s
 WHERE s.day BETWEEN @date_from AND @date_to AND o.day BETWEEN @date_from AND @date_to AND s.amount <> o.amount
 """
 FIRST = date(2024, 5, 1)
+#: The same shops in a schedule, with a gate between sums and weeks.
+GATED = """
+from backfill_core import Gate, Layer, Schedule
+DAILY = Schedule("daily", files="shops.csv", date="day", key="shop", season="season", type="type", expected=("1",))
+RAW = Layer("raw", aliases=("L1",), measured_by=("orders", "shop"))
+SUMS = Layer("sums", aliases=("L2",), after=("raw",), measured_by=("sums", "shop"),
+    gates=(Gate("sums-shops", measure="sums", key="shop", at_least=1.0),))
+WEEKS = Layer("weeks", aliases=("L3",), after=("sums",), measured_by=("weeks", "shop"))
+"""
 DAYS = 60
 COLUMNS = {"day": "DATE", "shop": "STRING", "amount": "INT64", "written": "TIMESTAMP"}
 
@@ -75,12 +84,20 @@ def write_shop(folder: Path, url: str) -> Path:
     return folder
 
 
-def fill_orders(server: BigQueryServer) -> None:
-    """Sixty days of three orders each."""
+def add_gate(shop: Path, days: int) -> None:
+    """Puts the shops into a schedule of so many days, and a gate between the two tables that are computed."""
+    (shop / "layers/all.py").write_text(GATED, encoding="utf-8")
+    (shop / "plugins/all.py").write_text(PLUGINS.replace('"weeks", layer="sums"', '"weeks", layer="weeks"'), encoding="utf-8")
+    lines = [f"{FIRST + timedelta(days=n)},{key},2024,1" for n in range(days) for key in "abc"]
+    (shop / "landing/shops.csv").write_text("\n".join(["day,shop,season,type", *lines, ""]), encoding="utf-8")
+
+
+def fill_orders(server: BigQueryServer, days: int = DAYS) -> None:
+    """So many days of three orders each."""
     server.engine.create("test_shop", "orders", HeldTable(dict(COLUMNS), partition="day", require_filter=True))
     long_ago = datetime(2024, 7, 1, tzinfo=UTC)
-    days = [FIRST + timedelta(days=n) for n in range(DAYS)]
-    rows = [{"day": day, "shop": shop, "amount": day.day, "written": long_ago} for day in days for shop in "abc"]
+    dates = [FIRST + timedelta(days=n) for n in range(days)]
+    rows = [{"day": day, "shop": shop, "amount": day.day, "written": long_ago} for day in dates for shop in "abc"]
     server.engine.load("test_shop", "orders", rows)
 
 

@@ -19,8 +19,8 @@ import duckdb
 import pytest
 
 from backfill_core.testing.bigquery_engine import HeldTable
-from backfill_core.testing.bigquery_server import BigQueryServer, Fault
-from cloud_shop import DAYS, fill_orders, make_tables, write_shop
+from backfill_core.testing.bigquery_server import BigQueryServer, Fault, Job
+from cloud_shop import add_gate, fill_orders, make_tables, write_shop
 from projects import backfill
 
 SPAN = ("--to", "2024-06-29", "--today", "2024-07-20")
@@ -44,8 +44,16 @@ def answer(project: Path, *words: str) -> Any:
     return json.loads(came.stdout)
 
 
-def test_from_no_tables_to_full_ones_in_questions_that_dates_do_not_raise(shop: Path, server: BigQueryServer) -> None:
-    refused = backfill(shop, "execute", *SPAN)
+SEASON = ("--to", "2024-11-29", "--today", "2024-12-20")
+SEASON_DAYS = 213
+#: Tables, pairs of them, rules in SQL, and a schema query a dataset.
+PLAN_QUERIES = 3 + 2 + 1 + 1
+
+
+def test_a_season_from_no_tables_to_full_ones_in_queries_that_dates_do_not_raise(shop: Path, server: BigQueryServer) -> None:
+    fill_orders(server, SEASON_DAYS)
+    add_gate(shop, SEASON_DAYS)
+    refused = backfill(shop, "execute", *SEASON)
     assert refused.returncode == 2
     assert "shop.sums is not there. Make it: backfill create-tables --yes" in refused.stderr
     dry = backfill(shop, "create-tables")
@@ -54,24 +62,53 @@ def test_from_no_tables_to_full_ones_in_questions_that_dates_do_not_raise(shop: 
     made = backfill(shop, "create-tables", "--yes")
     assert made.stdout.splitlines()[1:3] == ["made shop.sums", "made shop.weeks"], made.stderr
     server.jobs.clear()
-    plan = answer(shop, "plan", *SPAN)
-    assert plan["totals"]["units"] == 2 * DAYS
-    assert plan["cost"]["bytes"]["sums"] == DAYS * 3 * (8 + 16 + 8), "each partition of day, shop and amount once"
-    asked = [job for job in server.sent("ask") if "INFORMATION_SCHEMA" not in job.text]
-    assert len(asked) <= 3 + 2 + 1, "tables, pairs of tables, rules"
-    assert all("@first_" in job.text or "@date_from" in job.text for job in asked)
-    done = backfill(shop, "execute", *SPAN)
+    plan = answer(shop, "plan", *SEASON)
+    assert plan["totals"]["units"] == 2 * SEASON_DAYS
+    assert plan["cost"]["bytes"]["sums"] == SEASON_DAYS * 3 * (8 + 16 + 8), "each partition of day, shop and amount once"
+    assert len(server.sent("ask")) <= PLAN_QUERIES
+    short = len(server.sent("ask"))
+    answer(shop, "plan", "--to", "2024-05-03", "--today", "2024-12-20")
+    assert len(server.sent("ask")) == 2 * short, "three dates take as many queries as a season"
+
+    server.jobs.clear()
+    done = backfill(shop, "execute", *SEASON)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "shop-project" in done.stdout.splitlines()[0]
     writes = [job for job in server.sent() if "BEGIN TRANSACTION" in job.text]
     assert {job.config["labels"]["backfill_run"] for job in writes} == {"r1"}
-    assert len(server.sent("ask")) < DAYS, "plan, verification and gates together ask less often than there are dates"
-    weeks = {(row["day"], row["shop"]): row["amount"] for row in server.engine.rows("test_shop", "weeks")}
-    assert len(weeks) == DAYS * 3
+    asked, calls = len(server.sent("ask")), len(writes)
+    gate = 3  # the table that it measures is looked at before it is judged: alone, beside its pair, and by its rule
+    assert asked <= 2 * PLAN_QUERIES + gate, "a plan, a gate, the look at the end: the job that wrote verified each call"
+    assert "gate: L2 " in done.stdout, done.stdout
+    assert f"queries: {asked} asked, {calls} verified inside" in done.stdout
+    assert calls == 2 * -(-SEASON_DAYS // 30)
+    _assert_pruned(server, [job for job in server.sent() if "INFORMATION_SCHEMA" not in job.text and "AS one" not in job.text])
+    weeks = {
+        (row["day"], row["shop"]): row["amount"] for row in server.engine.rows("test_shop", "weeks") if row["day"].year == 2024
+    }
+    assert len(weeks) == SEASON_DAYS * 3
     assert weeks[date(2024, 5, 20), "b"] == sum(range(14, 21))
-    again = answer(shop, "plan", *SPAN)
+    again = answer(shop, "plan", *SEASON)
     assert again["totals"]["units"] == 0
-    assert "L2 60 of 60 dates, 100.0 %" in backfill(shop, "coverage", *SPAN).stdout
+    assert "L3 639 of 639 shop, 100.0 %" in backfill(shop, "coverage", *SEASON).stdout
+
+
+def _assert_pruned(server: BigQueryServer, jobs: list[Job]) -> None:
+    """What a dry run says a statement reads does not change when other years come into every table that it names."""
+    assert jobs
+    before = [_dry_bytes(server, job) for job in jobs]
+    assert all(before)
+    years = [date(year, month, 2) for year in (2022, 2023, 2025) for month in range(1, 13)]
+    for name in ("orders", "sums", "weeks"):
+        rows = [{"day": day, "shop": key, "amount": 1, "written": None} for day in years for key in "abc"]
+        server.engine.load("test_shop", name, rows)
+    for job, read in zip(jobs, before, strict=True):
+        assert _dry_bytes(server, job) == read, job.text
+
+
+def _dry_bytes(server: BigQueryServer, job: Job) -> int:
+    told = server.insert({"configuration": {**job.config, "dryRun": True}})
+    return int(told["statistics"]["totalBytesProcessed"])
 
 
 def test_a_table_that_would_delete_what_is_filled_stops_the_run(shop: Path, server: BigQueryServer) -> None:
