@@ -30,6 +30,10 @@ _PAGE_ROWS = 20_000
 _T = TypeVar("_T")
 
 
+class JobLostError(Exception):
+    """A job was sent, or may have been, and nobody could learn what became of it."""
+
+
 @dataclass(slots=True)
 class Labels:
     """What our jobs are labelled with. It listens to the run it is in, to know its name."""
@@ -54,6 +58,8 @@ class Jobs:
         self._making = threading.Lock()
         #: Jobs that are waited for now, so that they can be cancelled.
         self._open: set[str] = set()
+        #: Jobs that are there, or may be: nobody refused them.
+        self._sent: set[str] = set()
         #: Jobs that failed: to send one of those again would only tell the same.
         self._dead: set[str] = set()
         self._stopped = threading.Event()
@@ -81,11 +87,28 @@ class Jobs:
             except Exception as error:
                 tries += 1
                 passing = isinstance(error, TimeoutError) or failure_of(error) is Failure.TRANSIENT
-                pause = _pause(error, tries)
+                pause = self._pause(error, tries)
                 if not passing or monotonic() + pause >= until or self._stopped.wait(pause):
+                    if passing and this not in self._dead:
+                        self._cancel(this)  # nobody waits for it any more
                     raise
                 if this in self._dead:
                     this = f"{job}-{tries}"  # that job has failed, and its id stays with it
+
+    def write(self, query: Query, *, job: str, labels: Mapping[str, str], within: float) -> list[tuple[Any, ...]]:
+        """As `run`, of a job that must not be done twice unseen. Raises JobLostError where it may be at work, or done."""
+        try:
+            return self.run(query, job=job, labels=labels, within=within)
+        except TimeoutError:
+            raise
+        except Exception as error:
+            lost = [each for each in self._sent - self._dead if each == job or each.startswith(f"{job}-")]
+            lost = [each for each in lost if not self._came_to_nothing(each)]
+            if not lost:
+                raise
+            for each in lost:
+                self._cancel(each)
+            raise JobLostError(f"its answer was lost: {words_of(error)}") from error
 
     def persisting(self, call: Callable[[], _T], *, within: float) -> _T:
         """What a call returns, made again while what it raises may pass, for so many seconds. Raises what it raised last."""
@@ -97,7 +120,7 @@ class Jobs:
                 return call()
             except Exception as error:
                 tries += 1
-                pause = _pause(error, tries)
+                pause = self._pause(error, tries)
                 if failure_of(error) is not Failure.TRANSIENT or monotonic() + pause >= until or self._stopped.wait(pause):
                     raise
             finally:
@@ -126,8 +149,12 @@ class Jobs:
         return list({job.job_id: job for job in found}.values())
 
     def wait(self, job: str, *, within: float) -> list[tuple[Any, ...]]:
-        """The rows of a job that is under way. Raises as `run` does."""
-        return self.run(Query("", {}), job=job, labels={}, within=within)
+        """The rows of a job that is under way. Raises as `write` does."""
+        return self.write(Query("", {}), job=job, labels={}, within=within)
+
+    def failed(self, job: str, error: Exception) -> bool:
+        """Whether a job that was waited for has come to nothing, given what that raised: else it may be at work, or done."""
+        return job in self._dead or reason_of(error) == "notFound"
 
     def stop(self) -> None:
         """Cancels what is under way, and retries nothing from now on."""
@@ -138,6 +165,10 @@ class Jobs:
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
+
+    def _pause(self, error: BaseException, tries: int) -> float:
+        """Seconds to wait before another try: as the server says, else longer each time, and not all who wait the same."""
+        return retry_after(error) or min(8.0, self.account.first_pause * 2 ** (tries - 1)) * random.uniform(0.6, 1.0)
 
     def _most(self) -> float:
         """Seconds that a request may take: those of any, or what is left to the call that it is made for."""
@@ -150,14 +181,15 @@ class Jobs:
         sent = None
         try:
             sent = self._insert(query, job, labels, until) if query.text else self._get(job)
+            self._sent.add(job)
             left = max(0.5, until - monotonic())
             answer = sent.result(page_size=_PAGE_ROWS, retry=None, job_retry=None, timeout=left)
             return [tuple(row.values()) for row in answer]
-        except Exception:
+        except Exception as error:
+            if sent is None and not 400 <= (getattr(error, "code", None) or 0) < 500:
+                self._sent.add(job)
             if sent is not None and sent.state == "DONE" and sent.error_result:
                 self._dead.add(job)
-            elif monotonic() >= until - 0.5:
-                self._cancel(job)
             raise
         finally:
             self._ends.at = None
@@ -199,6 +231,14 @@ class Jobs:
         assert isinstance(found, bigquery.QueryJob)
         return found
 
+    def _came_to_nothing(self, job: str) -> bool:
+        """Whether a job failed, or is not there."""
+        try:
+            found = self._get(job)
+        except Exception as error:
+            return reason_of(error) == "notFound"
+        return found.state == "DONE" and bool(found.error_result)
+
     def _cancel(self, job: str) -> None:
         with suppress(Exception):  # it is given up in any case; BigQuery ends it at its own time-out
             self.client().cancel_job(job, location=self.account.location, retry=None, timeout=10)
@@ -206,11 +246,6 @@ class Jobs:
 
 def new_id(kind: str) -> str:
     return f"backfill-{kind}-{uuid4().hex}"
-
-
-def _pause(error: BaseException, tries: int) -> float:
-    """Seconds to wait before another try: as the server says, else longer each time, and not all who wait the same."""
-    return retry_after(error) or min(8.0, 0.1 * 2**tries) * random.uniform(0.6, 1.0)
 
 
 def cloud_error(error: BaseException, account: Account) -> CloudError:

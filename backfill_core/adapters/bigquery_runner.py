@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from backfill_core.adapters.bigquery_errors import failure_of, words_of
+from backfill_core.adapters.bigquery_errors import failure_of, retry_after, words_of
+from backfill_core.adapters.bigquery_jobs import JobLostError
 from backfill_core.adapters.bigquery_warehouse import INGESTION, Asked, BigQueryWarehouse
 from backfill_core.coverage import DateFacts
 from backfill_core.events import Claim, Failure, Outcome
@@ -80,19 +81,20 @@ class BigQuerySqlRunner:
         labels = jobs.labels.of(call.processor.layer, backfill_table=written, backfill_work=_work(script))
         for job, theirs in sorted(self._leftovers().items()):
             if theirs.get("backfill_table") == labels["backfill_table"]:
-                self._leftovers().pop(job, None)
                 try:
                     rows = jobs.wait(job, within=self.within)
-                except TimeoutError:
-                    raise
-                except Exception:  # it came to nothing, whatever it was: what is to be done is done below
-                    continue
+                except Exception as error:
+                    if not jobs.failed(job, error):
+                        raise
+                    self._leftovers().pop(job, None)
+                    continue  # it came to nothing, whatever it was: what is to be done is done below
+                self._leftovers().pop(job, None)
                 if theirs.get("backfill_work") == labels["backfill_work"]:
                     return self._came(asked, rows)
         job = f"backfill-{jobs.labels.run}-{call.batch.number}-{uuid4().hex[:12]}"
         if self.warehouse.statements is not None:
             self.warehouse.statements.append((name, script))
-        rows = jobs.run(script, job=job, labels=labels, within=self.within)
+        rows = jobs.write(script, job=job, labels=labels, within=self.within)
         return self._came(asked, rows)
 
     def _asked_inside(self, call: Call) -> list[Asked] | None:
@@ -155,5 +157,6 @@ def _failed(error: Exception, within: float) -> Outcome:
     if isinstance(error, TimeoutError):
         why = f"not done within {within:g} s; the job was cancelled"
         return Outcome(claim=Claim.FAILED, failure=Failure.UNKNOWN, why=why)
-    kind = Failure.PERMANENT if isinstance(error, (ValueError, OSError)) else failure_of(error)
-    return Outcome(claim=Claim.FAILED, failure=kind, why=words_of(error))
+    if isinstance(error, JobLostError):
+        return Outcome(claim=Claim.FAILED, failure=Failure.UNKNOWN, why=str(error))
+    return Outcome(claim=Claim.FAILED, failure=failure_of(error), why=words_of(error), retry_after=retry_after(error))
