@@ -269,7 +269,7 @@ class RunState:
 
     def exit(self, *, interrupted: bool = False, allow_blocked: bool = False) -> tuple[ExitCode, str]:
         """The exit code that this state means, and the reason in words: the first of DESIGN 6's order that applies."""
-        closed = [verdict for verdict in self.verdicts if not verdict.passed]
+        closed = [verdict for verdict in self.verdicts if verdict.closed]
         blocked_before = self.plan.blocked_units if self.plan else 0
         lost = [f"{count} {word}" for word in _LOST if (count := self.count(word))]
         if blocked_before and not allow_blocked:
