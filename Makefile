@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo sample test soak check bench lock clean
+.PHONY: demo sample test soak thorough check bench lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/nba_season/demo.py
@@ -16,6 +16,10 @@ test: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	BACKFILL_KILLS=1000 $(BIN)/python -m pytest -p no:benchmark tests/acceptance/test_durability.py -k killed_at_any_moment
+
+# The brute-force models on thousands of random graphs; about half an hour.
+thorough: $(VENV)/.dev
+	BACKFILL_THOROUGH=1 $(BIN)/python -m pytest -p no:benchmark tests/unit/test_planner_model.py tests/unit/test_explaining.py tests/acceptance/test_wounds.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

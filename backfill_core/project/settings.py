@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from backfill_core.dates import EPOCH, LAST_DAY
 from backfill_core.errors import BadSettings, NoProject, UnknownTarget, did_you_mean
 
 _Cap = Annotated[int, Field(ge=1)]
@@ -109,7 +110,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     #: First date of a plan that names none.
-    from_: date | None = Field(default=None, alias="from")
+    from_: date | None = Field(default=None, alias="from", ge=EPOCH, le=LAST_DAY)
     timezone: str = "UTC"
     target: str = "local"
     concurrency: int = Field(default=4, ge=1, le=256)
