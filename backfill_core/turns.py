@@ -16,7 +16,7 @@ from backfill_core.live import Live
 from backfill_core.model.processor import Gate, Layer
 from backfill_core.model.table import Table
 from backfill_core.plan import Plan
-from backfill_core.planning.make_plan import asked_dates
+from backfill_core.planning.asked import asked_dates
 from backfill_core.ports import Clock
 from backfill_core.record import Record
 from backfill_core.scheduling.scheduler import Scheduler

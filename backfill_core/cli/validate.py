@@ -17,7 +17,7 @@ from backfill_core.errors import ExitCode
 def command(ask: Ask, shape: str) -> None:
     """Judge the gates and rules of all layers on what the tables hold. Exit 3 when one fails."""
     from backfill_core.gates import judge_gates
-    from backfill_core.planning.make_plan import asked_dates
+    from backfill_core.planning.asked import asked_dates
     from backfill_core.project.look import look
     from backfill_core.project.session import open_project
     from backfill_core.reports.gate_texts import broken, full_verdict_lines, validation_json

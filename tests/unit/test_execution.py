@@ -491,7 +491,8 @@ def test_a_gate_that_somebody_overrides_holds_nothing_up_and_is_told(pipelined: 
     def answer(call: Call, _time: int, pen: Pen) -> Outcome:
         return pen.all(call, keys=1 if call.processor.name == "a" and call.batch.dates == days(2) else 2)
 
-    state = bench.run(answer, terms=Terms(concurrency=1, pipelined=pipelined), overridden={"enough": "half of it is known to be lost"})
+    terms = Terms(concurrency=1, pipelined=pipelined)
+    state = bench.run(answer, terms=terms, overridden={"enough": "half of it is known to be lost"})
     assert (state.dates(Word.DONE, "c"), state.exit()[0]) == (days(1, 2, 3, 4), 0)
     (judged,) = bench.heard(GateJudged)
     assert (judged.passed, judged.verdict["overridden"]) == (False, "half of it is known to be lost")
