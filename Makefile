@@ -36,4 +36,4 @@ $(VENV)/.dev: $(VENV)/.run
 	touch $@
 
 clean:
-	rm -rf $(VENV) .backfill examples/nba_season/landing examples/nba_season/warehouse.duckdb*
+	rm -rf $(VENV) .backfill .coverage_data examples/nba_season/landing examples/nba_season/warehouse.duckdb*
