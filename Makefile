@@ -49,4 +49,4 @@ $(VENV)/witness/.done:
 	touch $@
 
 clean:
-	rm -rf $(VENV) .backfill examples/nba_season/landing examples/nba_season/warehouse.duckdb*
+	rm -rf $(VENV) .backfill .coverage_data examples/nba_season/landing examples/nba_season/warehouse.duckdb*
