@@ -139,7 +139,7 @@ def carry_out(
             commit=commit_of(session.root),
             concurrency=terms.concurrency,
         )
-        return execution.run(started, session.resource)
+        return execution.run(started, session.holds(plan))
 
 
 def _check_sql(session: Session, warehouse: OpenWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:

@@ -21,7 +21,7 @@ from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import CalendarDays, Schedule
 from backfill_core.model.reviews import Accepted, Reviews
 from backfill_core.observe import closed_span, observe, read_calendars, season_span
-from backfill_core.ports import Warehouse
+from backfill_core.ports import Holds, Warehouse
 from backfill_core.project.load import check_sql_files, load_project
 from backfill_core.project.reviews import check_range, read_reviews
 from backfill_core.project.settings import (
@@ -34,10 +34,11 @@ from backfill_core.project.settings import (
     load_settings,
     settings_file,
 )
-from backfill_core.project.targets import open_warehouse, resource_of
+from backfill_core.project.targets import file_resource, holds_of, open_warehouse
 from backfill_core.reports.words import Head
 
 if TYPE_CHECKING:
+    from backfill_core.plan import Plan
     from backfill_core.project.targets import OpenWarehouse
 
 #: Folder of a project in which runs are remembered.
@@ -76,11 +77,6 @@ class Place:
     def logs(self) -> Path:
         """Where a run writes ``<run>.log``, and runners what a call said: ``<run>/<call>.log``."""
         return self.state / "logs"
-
-    @property
-    def resource(self) -> str:
-        """What a run leases."""
-        return resource_of(self.target, self.root)
 
     def head(self, command: str, span: Span, ends: str) -> Head:
         """What a command's first line says."""
@@ -146,12 +142,16 @@ class Session(Place):
     def _refuse_held(self, target: LocalTarget) -> None:
         journal = self.journal(read_only=True)
         try:
-            held = journal.lease(self.resource)
+            held = journal.lease(file_resource(target, self.root))
         finally:
             journal.close()
         if held is not None:
             who = lease_words(held, SystemClock().now())
-            raise WarehouseHeld(who=who, path=target.warehouse, look=f"Look: backfill status {held.run}")
+            raise WarehouseHeld(who=who, what=f"the warehouse {target.warehouse}", look=f"Look: backfill status {held.run}")
+
+    def holds(self, plan: Plan) -> Holds:
+        """What a run of that plan leases."""
+        return holds_of(self.target, self.root, self.pipeline, plan)
 
     def season(self, name: str) -> Span:
         """The span of a season, as the calendars know it. Raises UnknownSeason."""
