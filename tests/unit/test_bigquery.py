@@ -31,7 +31,7 @@ from backfill_core.model.runs import Sql
 from backfill_core.model.table import Table
 from backfill_core.model.units import Batch, Unit
 from backfill_core.ports import BatchResult, Call
-from backfill_core.queries.dialect import Names, Query
+from backfill_core.queries.dialect import BIGQUERY, Names, Query
 from backfill_core.queries.question import ColumnCheck, KeyComparison, OffendingQuery, TableQuestion
 from backfill_core.testing.bigquery_engine import HeldTable
 from backfill_core.testing.bigquery_server import BigQueryServer, Fault
@@ -313,6 +313,27 @@ def test_the_dates_of_a_batch_are_replaced_and_no_others(bench: Bench) -> None:
     (job,) = bench.server.sent("backfill-none-1-")
     assert job.config["labels"].items() >= {"layer": "raw", "backfill_table": "box-lines"}.items()
     assert bench.run(1, 3).outcomes == result.outcomes, "again is the same"
+
+
+def test_any_name_and_any_value_is_written_as_it_is(bench: Bench) -> None:
+    name = "a\"b'c`d; DROP TABLE lines; --/*"
+    quoted = {column: BIGQUERY.name(column) for column in (f"day {name}", name, f"of {name}")}
+    columns = dict(zip(quoted, ("DATE", "STRING", "STRING"), strict=True))
+    bench.server.engine.create("box", name, HeldTable(columns, partition=f"day {name}"))
+    other = {f"day {name}": d(1), name: "other", f"of {name}": "other"}
+    bench.server.engine.load("box", name, [other])
+    bench.hold(row(1, "stays"))
+    bench.feed(row(1, name, 1, name))
+    listed = ", ".join(
+        f"{source} AS {column}" for source, column in zip(("day", "player", "source"), quoted.values(), strict=True)
+    )
+    bench.file.write_text(f"SELECT {listed} FROM {{feed}} WHERE day BETWEEN @date_from AND @date_to", encoding="utf-8")
+    table = Table(f"box.{name}", date=f"day {name}", key=(name,), only={f"of {name}": name})
+    told = bench.runner.run(bench.call(1, table=table, keys=(name,)))
+    assert set(told.outcomes.values()) == {DONE}
+    held = bench.server.engine.rows("box", name)
+    assert sorted(each[name] for each in held) == sorted(["other", name])
+    assert [each["player"] for each in bench.server.engine.rows("box", "lines")] == ["stays"]
 
 
 def test_what_the_table_then_holds_is_told_by_the_job_that_wrote_it(bench: Bench) -> None:

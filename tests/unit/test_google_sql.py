@@ -315,6 +315,12 @@ def test_what_is_packed_for_a_script_comes_out_as_it_was(google: Google, embedde
         assert sorted(rows[place], key=repr) == sorted(found, key=repr), query.text
 
 
+def test_google_reads_any_name_as_it_is(google: Google) -> None:
+    for name in ("a`b", "a\\", "it's; DROP TABLE x; --", 'a"b', "a\nb", "`; SELECT 1 AS `x"):
+        text = f"SELECT t.{BIGQUERY.name(name)} FROM (SELECT 1 AS {BIGQUERY.name(name)}) AS t"
+        assert google.output_of(text, {}) == [(name, "TYPE_INT64")]
+
+
 def test_google_analyses_the_metadata_of_partitions(google: Google) -> None:
     seen = google.with_tables({"shop.INFORMATION_SCHEMA.PARTITIONS": PARTITIONS, "shop.INFORMATION_SCHEMA.COLUMNS": COLUMNS})
     for text, view in ((PARTITIONS_TEXT, "PARTITIONS"), (COLUMNS_TEXT, "COLUMNS")):
