@@ -30,6 +30,7 @@ from backfill_core.model.processor import Processor
 from backfill_core.model.runs import Sql
 from backfill_core.model.table import Table
 from backfill_core.model.units import Batch, Unit
+from backfill_core.planning.contents import ContentColumn
 from backfill_core.ports import BatchResult, Call
 from backfill_core.queries.dialect import BIGQUERY, Names, Query
 from backfill_core.queries.question import ColumnCheck, KeyComparison, OffendingQuery, TableQuestion
@@ -360,6 +361,22 @@ def test_what_the_table_then_holds_is_told_by_the_job_that_wrote_it(bench: Bench
     }
     assert (asked, bench.warehouse.asked - asked) == (1, 3), "the schema before, and now what the job had told"
     assert len(bench.server.sent("backfill-none-1-")) == 1
+
+
+@pytest.mark.parametrize("own", ["", ", IF(player = 'ann', 'mine', NULL) AS source"])
+def test_rows_say_what_they_were_computed_from(bench: Bench, own: str) -> None:
+    bench.file.write_text(SELECT.replace("points FROM", f"points{own} FROM"), encoding="utf-8")
+    bench.feed(row(1, "ann", 5, "h1"), row(1, "bob", 5, "h2"), row(3, "cy", 8, "h3"))
+    feed = replace(FEED, hash="source")
+    days = {day_number(d(day)): (day_number(d(day)),) * 2 for day in (1, 3)}
+    content = ContentColumn(column="source", upstreams=("feed",), bounds=days, plain=True)
+    call = replace(bench.call(1, 3), contents=(content,), tables={"lines": LINES, "feed": feed})
+    assert set(bench.runner.run(call).outcomes.values()) == {DONE}
+    hashes = bench.warehouse.observe(TableQuestion(processor="feed", table=feed, span=Span(d(1), d(3)))).hashes
+    said = {each["player"]: each["source"] for each in bench.server.engine.rows("box", "lines")}
+    first, third = hashes[day_number(d(1))], hashes[day_number(d(3))]
+    assert said == {"ann": "mine" if own else first, "bob": first, "cy": third}
+    assert len({first, third}) == 2
 
 
 def test_where_nothing_prunes_the_job_that_writes_is_not_asked_what_it_wrote(bench: Bench) -> None:
