@@ -15,7 +15,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist=loadfile -p no:benchmark --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 soak: $(VENV)/.dev
-	BACKFILL_KILLS=1000 $(BIN)/python -m pytest -p no:benchmark tests/acceptance/test_durability.py -k killed_at_any_moment
+	SOAK_KILLS=1000 $(BIN)/python -m pytest -p no:benchmark tests/acceptance/test_durability.py -k killed_at_any_moment
 
 # Others who speak BigQuery's language, in an environment of their own; each is skipped where it is not.
 witnesses: $(VENV)/.dev $(VENV)/witness/.done

@@ -53,7 +53,7 @@ _OPTIONS = (
     click.option("--retry-exhausted", is_flag=True, help="Call units too that failed the same way again and again."),
     click.option("--allow-shrink", metavar="WHY", help="Let a date hold fewer keys than before; the journal keeps why."),
     click.option("--skip-preflight", is_flag=True, help="Do not ask first whether the target is fit for it."),
-    click.option("--wait", is_flag=True, help="Wait while another run holds the warehouse."),
+    click.option("--wait", is_flag=True, help="Wait while another run holds what this one needs."),
     click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", help="Of the run's log, .backfill/logs/RUN.log."
     ),
@@ -84,7 +84,7 @@ def carry_out_plan(
     command the same target.
     """
     from backfill_core.cli.progress import Progress
-    from backfill_core.cli.waiting import free_warehouse
+    from backfill_core.cli.waiting import free_warehouse, waited_for_tables
     from backfill_core.execute import Drain
     from backfill_core.planning.drift import drift
     from backfill_core.project.carry_out import carry_out
@@ -107,6 +107,8 @@ def carry_out_plan(
                 sys.exit(ExitCode.INTERRUPTED)
         with free_warehouse(session, read_only=False, wait=how.wait) as warehouse:
             plan, coverage, lines = planning(warehouse)
+            while plan.units and waited_for_tables(session, plan, wait=how.wait):
+                plan, coverage, lines = planning(warehouse)
             if agreed is None:
                 click.echo("\n".join(lines[:-1] if plan.units else lines))
             elif drift(agreed, plan):
@@ -153,11 +155,7 @@ def _overrides(how: How) -> dict[str, str]:
 
 
 def _preflight(session: Session, warehouse: OpenWarehouse, plan: Plan) -> None:
-    """Says what was found. Raises PreflightFailed for what would spoil the run. An embedded warehouse's plan has shown it all."""
-    from backfill_core.project.settings import LocalTarget
-
-    if isinstance(session.target, LocalTarget):
-        return
+    """Says what was found. Raises PreflightFailed for what would spoil the run."""
     from backfill_core.project.preflight import refuse_unfit
 
     for finding in refuse_unfit(session, warehouse, plan):

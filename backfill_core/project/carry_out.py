@@ -93,7 +93,7 @@ def carry_out(
         if isinstance(spec := processor.spec_for(pipeline.runtime), Sql)
     }
     _check_sql(session, warehouse, plan, files)
-    check_environment(pipeline, plan)
+    check_environment(pipeline, plan, session.variables)
     # Whoever labels jobs follows the run, to know its name.
     jobs = None if isinstance(warehouse, DuckDBWarehouse) else warehouse.jobs
     with ExitStack() as stack:
@@ -141,7 +141,7 @@ def carry_out(
             commit=commit_of(session.root),
             concurrency=terms.concurrency,
         )
-        return execution.run(started, session.resource)
+        return execution.run(started, session.holds(plan.planned()))
 
 
 def _check_sql(session: Session, warehouse: OpenWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
-from backfill_core.adapters.sqlite_journal import lease_words
-from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.dates import Span
 from backfill_core.errors import PreflightFailed, Problem
+from backfill_core.model.command import Command
+from backfill_core.model.http import Http
 from backfill_core.model.runs import Sql
 from backfill_core.model.table import Files
 from backfill_core.observe import read_calendars, table_questions
 from backfill_core.plan import Plan
 from backfill_core.project.findings import Finding, Use, use_of
 from backfill_core.project.preflight_columns import column_findings, declared_findings
+from backfill_core.project.runners import check_environment
 from backfill_core.project.session import Session
 from backfill_core.queries.asking import sql_path, tables_named
 from backfill_core.queries.question import TableQuestion
@@ -37,17 +38,34 @@ def preflight(session: Session, warehouse: OpenWarehouse, use: Use) -> list[Find
     else:
         from backfill_core.project.preflight_cloud import cloud_findings
 
-        found = [*_held(session), *cloud_findings(session, warehouse, use, questions)]
+        found = [*_held(session, use), *cloud_findings(session, warehouse, use, questions)]
+    found += _services(session, use.fills)
     return sorted(dict.fromkeys(found), key=lambda finding: not finding.stops)
 
 
 def refuse_unfit(session: Session, warehouse: OpenWarehouse, plan: Plan) -> list[Finding]:
-    """The findings that do not stop the plan. Raises PreflightFailed with those that do."""
-    found = preflight(session, warehouse, use_of(plan))
+    """The findings that do not stop the plan. Raises PreflightFailed with those that do, UnsetVariable before anybody is asked.
+
+    Of an embedded warehouse the plan has shown all but the services.
+    """
+    check_environment(session.pipeline, plan, session.variables)
+    use = use_of(plan)
+    embedded = isinstance(warehouse, DuckDBWarehouse)
+    found = _services(session, use.fills) if embedded else preflight(session, warehouse, use)
     stopping = sorted(finding.what for finding in found if finding.stops)
     if stopping:
         raise PreflightFailed(Problem("", f"{what}.") for what in (*stopping[:-1], f"{stopping[-1]}; nothing was run"))
     return found
+
+
+def _services(session: Session, names: Iterable[str]) -> list[Finding]:
+    pipeline = session.pipeline
+    called = [name for name in names if isinstance(pipeline.processors[name].spec_for(pipeline.runtime), Http | Command)]
+    if not called:
+        return []
+    from backfill_core.project.service_checks import service_findings  # it asks over HTTP, which few runs need
+
+    return service_findings(session, called)
 
 
 def _questions(session: Session, use: Use) -> list[TableQuestion]:
@@ -58,16 +76,15 @@ def _questions(session: Session, use: Use) -> list[TableQuestion]:
     return [question for about in asked.values() for question in about.values()]
 
 
-def _held(session: Session) -> Iterator[Finding]:
-    """A run that is under way on the target, as the journal has it."""
+def _held(session: Session, use: Use) -> Iterator[Finding]:
+    """A run that holds tables which this one would write or read, as the journal has it."""
     journal = session.journal(read_only=True)
     try:
-        lease = journal.lease(session.resource)
+        rival = journal.in_the_way(session.holds(use.fills))
     finally:
         journal.close()
-    if lease is not None:
-        who = lease_words(lease, SystemClock().now())
-        yield Finding(what=f"{who} is under way on this target. Wait for it, or look: backfill status {lease.run}")
+    if rival is not None:
+        yield Finding(what=str(rival))
 
 
 def _local(session: Session, warehouse: DuckDBWarehouse, use: Use, questions: list[TableQuestion]) -> Iterator[Finding]:

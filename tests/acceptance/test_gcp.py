@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,44 @@ def test_the_second_interrupt_cancels_the_job_and_leaves_at_once(shop: Path, ser
     assert run.returncode == 130
     assert job.cancelled.is_set()
     assert server.engine.count("test_shop", "sums") == 0
+
+
+COUNTS = """
+from backfill_core import KeysOf, Need, Processor, Sql, Table
+COUNTS = Processor("counts", layer="sums", calendar="daily", writes=Table("shop.counts", date="day", key=("shop",)),
+    needs=(Need("orders"),), complete_when=KeysOf("orders"), run=Sql("sums.sql", max_dates=10))
+"""
+
+
+def test_runs_that_share_no_table_go_side_by_side(shop: Path, server: BigQueryServer) -> None:
+    (shop / "plugins" / "counts.py").write_text(COUNTS, encoding="utf-8")
+    make_tables(server)
+    columns = {"day": "DATE", "shop": "STRING", "amount": "INT64", "written": "TIMESTAMP"}
+    server.engine.create("test_shop", "counts", HeldTable(columns, partition="day"))
+    there = [{"day": date(2024, 5, 4), "shop": shop, "amount": 4, "written": datetime(2024, 7, 2, tzinfo=UTC)} for shop in "abc"]
+    server.engine.load("test_shop", "sums", there)
+    held = threading.Event()
+    server.faults.append(Fault("job", hold=held, match="BEGIN TRANSACTION"))
+    words = ("--dates", "2024-05-03..2024-05-04", *SPAN, "--yes")
+    command = [sys.executable, "-m", "backfill_core", "execute", *words]
+    first = subprocess.Popen([*command, "--processor", "sums"], cwd=shop, stdout=subprocess.DEVNULL)
+    _until(lambda: any("BEGIN TRANSACTION" in job.text for job in server.sent()))
+    beside = backfill(shop, "execute", *words, "--processor", "counts")
+    assert beside.returncode == 0, beside.stdout + beside.stderr
+    assert len(server.engine.rows("test_shop", "counts")) == 6
+    for name, does in {"sums": "writes", "weeks": "reads"}.items():
+        refused = backfill(shop, "execute", *words, "--processor", name)
+        told = f"holds shop-project.test_shop.sums, which this run {does}. Look: backfill status r1"
+        assert refused.returncode == 2
+        assert refused.stderr.startswith(f"refused: run r1 (pid {first.pid}, since ") and told in refused.stderr
+    waiting = subprocess.Popen([*command, "--processor", "sums", "--wait"], cwd=shop, stdout=subprocess.PIPE, text=True)
+    assert waiting.stdout is not None
+    _until(lambda: waiting.stdout.readline().startswith(f"waiting for run r1 (pid {first.pid}"))  # type: ignore[union-attr]
+    held.set()
+    shown, _ = waiting.communicate(timeout=60)
+    assert (first.wait(timeout=60), waiting.returncode) == (0, 0), shown
+    assert "nothing to do" in shown, "it looked again once it was its turn"
+    assert [run["run"] for run in answer(shop, "runs")["runs"]] == ["r2", "r1"]
 
 
 def test_the_local_cloud_serves_the_declared_tables_and_the_rows_of_the_local_target(shop: Path, server: BigQueryServer) -> None:

@@ -166,11 +166,11 @@ def test_a_run_that_is_under_way_on_the_target(shop: Path, server: BigQueryServe
     journal = session.journal(read_only=False)
     now = SystemClock().now()
     started = RunStarted(at=now, pid=1, host="elsewhere", command="backfill execute", target="cloud", plan={})
-    run = journal.begin(started, session.resource)
+    run = journal.begin(started, session.holds(["orders"]))
     journal.close()
     (held,) = found(shop)
     assert held.startswith(f"run {run} (pid 1, since ")
-    assert held.endswith(f"is under way on this target. Wait for it, or look: backfill status {run}")
+    assert held.endswith(f", which this run reads. Look: backfill status {run}")
 
 
 def test_the_clocks_warn_first_and_then_stop(shop: Path, server: BigQueryServer) -> None:
