@@ -80,7 +80,7 @@ class BigQuerySqlRunner:
         jobs, name = self.warehouse.jobs, call.processor.name
         asked = self._asked_inside(call)
         script = self._script(call, table, [each.query for each in asked or ()])
-        written = self.warehouse.path(table)
+        written = self.warehouse.table_label(table)
         labels = jobs.labels.of(call.processor.layer, backfill_table=written, backfill_work=_work(script))
         for job, theirs in sorted(self._leftovers().items()):
             if theirs.get("backfill_table") == labels["backfill_table"]:
