@@ -21,7 +21,7 @@ class Sign:
     _: KW_ONLY
     #: The HTTP status.
     status: int | None = None
-    #: Path of a value: names with dots between them, in the whole answer or in one result of it.
+    #: Path of a value: names with dots between them, in the whole answer or in one result of it. Empty: all of that.
     at: str = ""
     #: The value is one of these.
     values: tuple[str | int | float | bool | None, ...] = ()

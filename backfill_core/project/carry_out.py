@@ -91,7 +91,7 @@ def carry_out(
         if isinstance(spec := processor.spec_for(pipeline.runtime), Sql)
     }
     _check_sql(session, warehouse, plan, files)
-    check_environment(pipeline, plan)
+    check_environment(pipeline, plan, session.variables)
     # Whoever labels jobs follows the run, to know its name.
     jobs = None if isinstance(warehouse, DuckDBWarehouse) else warehouse.jobs
     with ExitStack() as stack:

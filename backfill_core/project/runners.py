@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -63,16 +62,16 @@ def open_runners(
             if Http in kinds:
                 from backfill_core.adapters.http_runner import HttpRunner
 
-                found[Http] = stack.enter_context(closing(HttpRunner(folders)))
+                found[Http] = stack.enter_context(closing(HttpRunner(folders, session.variables)))
         yield found
 
 
-def check_environment(pipeline: Pipeline, plan: Plan) -> None:
+def check_environment(pipeline: Pipeline, plan: Plan, variables: Mapping[str, str]) -> None:
     """Raises UnsetVariable for one that a planned processor's spec names and nobody set, before any call leaves."""
     for name in plan.planned():
         for variable in _variables(pipeline.processors[name].spec_for(pipeline.runtime)):
-            if not os.environ.get(variable):
-                state = "not set" if variable not in os.environ else "empty"
+            if not variables.get(variable):
+                state = "not set" if variable not in variables else "empty"
                 raise UnsetVariable(where=pipeline.declared[name].where, processor=name, variable=variable, state=state)
 
 

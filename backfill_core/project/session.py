@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,16 @@ from backfill_core.observe import closed_span, observe, read_calendars, season_s
 from backfill_core.ports import Warehouse
 from backfill_core.project.load import check_sql_files, load_project
 from backfill_core.project.reviews import check_range, read_reviews
-from backfill_core.project.settings import GcpTarget, LocalTarget, Settings, Target, find_root, load_settings, settings_file
+from backfill_core.project.settings import (
+    GcpTarget,
+    LocalTarget,
+    Settings,
+    Target,
+    environment,
+    find_root,
+    load_settings,
+    settings_file,
+)
 from backfill_core.project.targets import open_warehouse, resource_of
 from backfill_core.reports.words import Head
 
@@ -88,6 +98,11 @@ class Place:
         """The project's name, with that of the cloud project its tables are in."""
         cloud = f" ({self.target.project})" if isinstance(self.target, GcpTarget) else ""
         return self.root.name + cloud
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What specs may name: the environment's variables, else those of .env, else those of the target's settings."""
+        return {**self.target.variables, **environment(self.root, os.environ)}
 
     def journal(self, *, read_only: bool) -> SqliteJournal:
         return SqliteJournal(self.state / "journal.sqlite", SystemClock(), read_only=read_only)

@@ -56,6 +56,8 @@ class _Where(BaseModel):
     #: Calls in flight at most, of all together; none: as the project says.
     concurrency: int | None = Field(default=None, ge=1, le=256)
     in_flight: InFlight = InFlight()
+    #: Values of the variables that specs name, where neither the environment nor .env has one: addresses, and nothing secret.
+    variables: dict[str, str] = Field(default_factory=dict)
     #: Most calls that leave in a minute, by service.
     per_minute: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
