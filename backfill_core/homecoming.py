@@ -56,7 +56,8 @@ class Homecoming:
         self.record.say(BatchEnded(at=at, batch=number, seconds=seconds))
         for service in moved:
             self._say_breaker(service, at, now)
-        if self.record.state.identity_lost and not self.scheduler.paused:
+        unknown = any(lost.failure is Failure.AUTH for lost in taken.lost)
+        if self.record.state.identity_lost and not self.scheduler.paused and not unknown:
             self.record.say(IdentityBack(at=at))
         for name, words in taken.words.items():
             self.end(name, words, batch=number)

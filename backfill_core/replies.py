@@ -17,6 +17,8 @@ from backfill_core.model.units import Batch, Unit
 
 #: Characters of a stranger's words that are told.
 _MOST_WORDS = 300
+#: Stands where more was said than is told.
+CUT = "…"
 #: Of two words on one unit the worse one counts: the first in this order.
 _WORST: Sequence[Means] = ("auth", "failed", "transient", "unknown", "declined", "locked", "skipped", "running", "done")
 
@@ -76,7 +78,7 @@ def words_of(text: bytes | str) -> str:
     decoded = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     lines = ["".join(sign if sign.isprintable() else " " for sign in line).strip() for line in decoded.splitlines()]
     said = next((line for line in reversed(lines) if line), "")
-    return said if len(said) <= _MOST_WORDS else said[: _MOST_WORDS - 1] + "…"
+    return said if len(said) <= _MOST_WORDS else said[: _MOST_WORDS - 1] + CUT
 
 
 def retry_seconds(header: str | None, now: datetime) -> float | None:

@@ -92,7 +92,8 @@ class RunState:
     underneath: list[ChangedUnderneath] = field(default_factory=list)
     #: Who asked for the pause that holds now.
     paused: Instructed | None = None
-    #: Seconds spent in pauses that are over.
+    #: Since when it rests, whoever wants it; seconds spent in rests that are over.
+    rests_since: datetime | None = None
     paused_for: float = 0.0
     cancelled: Instructed | None = None
     #: The latest limits that hold, where they are not those it started with.
@@ -144,8 +145,10 @@ class RunState:
                     self.breakers[event.service] = event
             case IdentityLost():
                 self.identity_lost = event
+                self._rest(event.at)
             case IdentityBack():
                 self.identity_lost = None
+                self._rest(event.at)
             case RunStopped():
                 self.stopped = event
             case ChangedUnderneath():
@@ -171,15 +174,23 @@ class RunState:
         match event.control:
             case Control.PAUSE:
                 self.paused = self.paused or event
+                self._rest(event.at)
             case Control.CONTINUE:
-                if self.paused:
-                    self.paused_for += (event.at - self.paused.at).total_seconds()
                 self.paused = None
+                self._rest(event.at)
             case Control.CANCEL:
                 self.cancelled = self.cancelled or event
             case Control.THROTTLE:
                 self.concurrency = event.concurrency or self.concurrency
                 self.caps |= event.caps
+
+    def _rest(self, at: datetime) -> None:
+        """Takes down where a rest begins and ends."""
+        if self.paused or self.identity_lost:
+            self.rests_since = self.rests_since or at
+        elif self.rests_since:
+            self.paused_for += (at - self.rests_since).total_seconds()
+            self.rests_since = None
 
     def _note_empty(self, name: str, why: str, dates: DateSet) -> None:
         if why.startswith("wrote nothing"):
@@ -220,8 +231,13 @@ class RunState:
         """Seconds it was at work until ``now``, pauses left out."""
         if self.started is None:
             return 0.0
-        resting = (now - self.paused.at).total_seconds() if self.paused else 0.0
+        resting = (now - self.rests_since).total_seconds() if self.rests_since else 0.0
         return max(0.0, (now - self.started.at).total_seconds() - self.paused_for - resting)
+
+    @property
+    def resting(self) -> bool:
+        """Whether it waits for somebody: who paused it, or who can log in."""
+        return self.rests_since is not None
 
     @property
     def lasted(self) -> float:

@@ -30,7 +30,7 @@ _L5 = Service("l5", in_flight=5, lock=600, timeout=3600)
 def L3(known_as: str) -> Http:  # noqa: N802  (the layer's name)
     """A processor of L3, a run of dates a call."""
     return Http(
-        "{env:L3_URL}/process-date-range",
+        "${L3_URL}/process-date-range",
         json={
             "start_date": "{date_from}",
             "end_date": "{date_to}",
@@ -41,6 +41,7 @@ def L3(known_as: str) -> Http:  # noqa: N802  (the layer's name)
         known_as=known_as,
         answer=_RESULTS,
         service=_L3,
+        identity=True,
         max_dates=31,
         consecutive=True,
     )
@@ -49,7 +50,7 @@ def L3(known_as: str) -> Http:  # noqa: N802  (the layer's name)
 def L4(known_as: str, *, seconds: float) -> Http:  # noqa: N802
     """A processor of L4: one call has a date with all that are ready, and runs them one after the other."""
     return Http(
-        "{env:L4_URL}/process-date",
+        "${L4_URL}/process-date",
         json={
             "analysis_date": "{date}",
             "processors": "{processors}",
@@ -59,6 +60,7 @@ def L4(known_as: str, *, seconds: float) -> Http:  # noqa: N802
         known_as=known_as,
         answer=_RESULTS,
         service=_L4,
+        identity=True,
         together="l4",
         seconds=seconds,
     )
@@ -67,9 +69,10 @@ def L4(known_as: str, *, seconds: float) -> Http:  # noqa: N802
 def L5() -> Http:  # noqa: N802
     """Predictions of one date: accepted, and asked after. It does not look at what else is sent."""
     return Http(
-        "{env:L5_URL}/start",
+        "${L5_URL}/start",
         json={"game_date": "{date}", "correlation_id": "{correlation_id}"},
         answer=_INCOMPLETE,
-        poll=Poll("{env:L5_URL}/status?game_date={date}", answer=_PREDICTED),
+        poll=Poll("${L5_URL}/status?game_date={date}", answer=_PREDICTED),
         service=_L5,
+        identity=True,
     )

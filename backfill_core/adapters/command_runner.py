@@ -33,18 +33,27 @@ class CommandRunner:
     """Runs `Command` specs in the project's folder."""
 
     def __init__(
-        self, root: Path, folders: CallFolders, loader: Loader | None, environment: Mapping[str, str] | None = None
+        self,
+        root: Path,
+        folders: CallFolders,
+        loader: Loader | None,
+        environment: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
-        """``loader`` is None where programs write into the warehouse themselves; ``environment`` is that of this process."""
+        """``loader`` is None where programs write into the warehouse themselves; ``environment`` is that of this process.
+
+        ``variables`` are those that specs may name; a program gets no more of them than its spec names.
+        """
         self.root = root
         self.folders = folders
         self.loader = loader
         self.environment = os.environ if environment is None else environment
+        self.variables = self.environment if variables is None else variables
         self.children = Children()
 
     def run(self, call: Call) -> BatchResult:
         assert isinstance(call.spec, Command)
-        secrets = [self.environment.get(name, "") for name in environment_names(call.spec.environment)]
+        secrets = [self.variables.get(name, "") for name in environment_names([call.spec.arguments, call.spec.environment])]
         try:
             return self._run(call, call.spec, secrets)
         except TemplateError as error:
@@ -57,7 +66,7 @@ class CommandRunner:
         self.children.close()
 
     def _run(self, call: Call, spec: Command, secrets: list[str]) -> BatchResult:
-        pieces = Pieces(call_values(call), self.environment)
+        pieces = Pieces(call_values(call), self.variables)
         arguments = [fill_text(each, pieces) for each in spec.arguments]
         given = {name: fill_text(value, pieces) for name, value in spec.environment.items()}
         log = self.folders.log(call)

@@ -13,19 +13,23 @@ from urllib.parse import quote, urljoin
 
 from backfill_core.adapters.call_folder import CallFolders, masked
 from backfill_core.adapters.http_wire import LateError, NoReplyError, NotSentError, Request, StoppedError, Wire
+from backfill_core.adapters.identity_sources import Identity, identity_source
+from backfill_core.adapters.identity_tokens import WITHIN, IdentityTokens, NoIdentityError
 from backfill_core.calls import call_values
 from backfill_core.events import Claim, Failure, Outcome
-from backfill_core.model.hosts import is_private, origin
+from backfill_core.model.hosts import audience, is_private, origin
 from backfill_core.model.http import Http, Poll
 from backfill_core.model.spec_validity import has_secret
-from backfill_core.model.templates import Pieces, TemplateError, environment_names, fill, fill_text
+from backfill_core.model.templates import VARIABLE, Pieces, TemplateError, environment_names, fill, fill_text
 from backfill_core.model.units import Unit
 from backfill_core.ports import BatchResult, Call
 from backfill_core.replies import Reply, outcome_of, read_reply, same_for_all
 
 #: Calls that never reached the service are sent again so many times, within about a second.
 _CONNECTS = 3
-#: Bytes of an answer that its log keeps.
+#: Seconds after which an accepted call is first asked after.
+_FIRST_QUESTION = 0.1
+#: Characters of an answer that its log keeps.
 _KEPT = 100_000
 #: The part of an address in which a name stands for where the service is, and for no secret.
 _HOST = re.compile(r"(?:https?://)?[^/?#]*")
@@ -59,10 +63,13 @@ class _Going:
 class HttpRunner:
     """Runs `Http` specs."""
 
-    def __init__(self, folders: CallFolders, environment: Mapping[str, str] | None = None) -> None:
-        """``environment`` is that of this process."""
+    def __init__(
+        self, folders: CallFolders, environment: Mapping[str, str] | None = None, tokens: IdentityTokens | None = None
+    ) -> None:
+        """``environment`` is that of this process; without ``tokens`` they are those that Google's libraries find."""
         self.folders = folders
         self.environment = os.environ if environment is None else environment
+        self.tokens = tokens or IdentityTokens(identity_source(Identity()))
         self.wire = Wire()
 
     def run(self, call: Call) -> BatchResult:
@@ -83,7 +90,7 @@ class HttpRunner:
     def _secrets(self, spec: Http) -> list[str]:
         """What shows nowhere: each environment variable that the spec names, but for those that say where the service is."""
         urls = [spec.url, spec.poll.url if spec.poll else ""]
-        hosts = environment_names([found[0] for url in urls if (found := _HOST.match(url))])
+        hosts = environment_names([found[0] for url in urls if (found := _HOST.match(url))], (VARIABLE,))
         sent = [self.environment.get(name, "") for name in environment_names([spec.headers, spec.json])]
         named = {name: self.environment.get(name, "") for name in environment_names(urls)}
         return [*sent, *(value for name, value in named.items() if name not in hosts or "@" in value or "?" in value)]
@@ -113,6 +120,8 @@ class HttpRunner:
             log(f"> {request.body.decode()}")
         try:
             reply = self._send(going, request)
+        except NoIdentityError as error:
+            return going.all(outcome_of("auth", str(error)))
         except NotSentError as error:
             return going.all(outcome_of("transient", str(error)))
         except LateError:
@@ -121,7 +130,7 @@ class HttpRunner:
             return going.all(outcome_of("unknown", f"sent, and {error}"))
         except StoppedError:
             return going.all(outcome_of("unknown", "given up, for the run was stopped"))
-        _log_reply(log, reply)
+        _log_reply(going, reply)
         if 300 <= reply.status < 400 and reply.status not in spec.statuses:
             why = f"HTTP {reply.status}: it sends us elsewhere, and redirects are not followed. Name that address"
             return going.all(outcome_of("failed", why))
@@ -133,6 +142,28 @@ class HttpRunner:
         return self._poll(going, spec.poll, request.url, reply)
 
     def _send(self, going: _Going, request: Request) -> Reply:
+        """Sends a request with the identity that its spec wants, and once more with a new one where that is refused.
+
+        Raises NoIdentityError beside what a wire raises.
+        """
+        wanted = going.spec.identity
+        if not wanted:
+            return self._connected(going, request)
+        meant = audience(request.url) if wanted is True else fill_text(wanted, going.pieces)
+        token = self._token(going, meant)
+        reply = self._connected(going, _identified(request, token))
+        if reply.status == 401 and going.spec.meaning(401) == "auth":
+            going.log(f"< HTTP 401 for a token for {meant}: once more with a new one")
+            reply = self._connected(going, _identified(request, self._token(going, meant, refused=token)))
+        return reply
+
+    def _token(self, going: _Going, meant: str, refused: str | None = None) -> str:
+        within = WITHIN if going.left is None else min(WITHIN, going.left)
+        token = self.tokens.token(meant, refused=refused, within=within).text
+        going.secrets.append(token)  # nothing that the service says of it is kept
+        return token
+
+    def _connected(self, going: _Going, request: Request) -> Reply:
         """Sends a request, once more where it did not get as far as the service."""
         from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -159,21 +190,21 @@ class HttpRunner:
             return going.all(outcome_of("unknown", f"accepted, and cannot be asked after: {error}"))
         until = monotonic() + poll.within
         until = until if going.until is None else min(until, going.until)
-        wait, last = poll.every, "it is still at it"
+        wait, last = min(poll.every, _FIRST_QUESTION), "it is still at it"
         while True:
             if monotonic() + wait >= until:
                 return going.all(outcome_of("unknown", f"accepted, and no end after {_seconds(going, poll)} s: {last}"))
             if self.wire.closed.wait(wait):
                 return going.all(outcome_of("unknown", "accepted, and not asked after any more, for the run was stopped"))
-            wait = poll.every
+            wait = min(poll.every, 2 * wait)
             try:
-                reply = self.wire.send(request, until - monotonic())
+                reply = self._send(replace(going, until=until), request)
             except StoppedError:
                 continue
-            except (NotSentError, NoReplyError) as error:
+            except (NotSentError, NoReplyError, NoIdentityError) as error:
                 last = str(error) or "no answer"
                 continue
-            _log_reply(going.log, reply)
+            _log_reply(going, reply)
             outcomes = read_reply(going.spec, poll.answer or going.spec.answer, going.call.batch, going.names, reply)
             if outcomes is None:
                 last = "it is still at it"
@@ -230,9 +261,13 @@ def _headers(usual: Mapping[str, str], spec: Http, pieces: Pieces) -> dict[str, 
     return filled
 
 
+def _identified(request: Request, token: str) -> Request:
+    return replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
+
+
 def _url(template: str, pieces: Pieces) -> str:
     """An address filled in, each value in it quoted but for one that it begins with. Raises ValueError."""
-    begins = template.startswith(("{env:", "{location}", "{answer:"))
+    begins = template.startswith(("${", "{location}", "{answer:"))
     first, brace, rest = template.partition("}") if begins else ("", "", template)
     head = fill_text(first + brace, pieces).rstrip("/") if begins and rest.startswith("/") else fill_text(first + brace, pieces)
     url = head + fill_text(rest, pieces, lambda value: quote(value, safe=""))
@@ -254,7 +289,8 @@ def _check_private(url: str, spec: Http, secrets: list[str]) -> None:
 def _in_passing(outcomes: _Outcomes) -> bool:
     """Whether asking after a call went wrong in a way that says nothing of the call."""
     return all(
-        outcome.claim is Claim.FAILED and outcome.failure in (Failure.TRANSIENT, Failure.UNKNOWN) for outcome in outcomes.values()
+        outcome.claim is Claim.FAILED and outcome.failure in (Failure.TRANSIENT, Failure.UNKNOWN, Failure.AUTH)
+        for outcome in outcomes.values()
     )
 
 
@@ -263,10 +299,10 @@ def _name_of(call: Call, name: str) -> str:
     return (spec.known_as if isinstance(spec, Http) else None) or name
 
 
-def _log_reply(log: Callable[[str], None], reply: Reply) -> None:
-    said = reply.body[:_KEPT].decode("utf-8", "replace")
+def _log_reply(going: _Going, reply: Reply) -> None:
+    said = masked(reply.body.decode("utf-8", "replace"), going.secrets)[:_KEPT]
     with suppress(OSError):  # what the service did counts, whether it can be written down here or not
-        log(f"< HTTP {reply.status}" + (f"\n< {said}" if said else ""))
+        going.log(f"< HTTP {reply.status}" + (f"\n< {said}" if said else ""))
 
 
 def _seconds(going: _Going, poll: Poll) -> str:

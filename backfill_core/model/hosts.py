@@ -18,6 +18,16 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
+def audience(url: str) -> str:
+    """Whom an identity token for an address is for: its scheme and host, with the port where it is not the usual one.
+
+    Raises ValueError.
+    """
+    scheme, host, port = origin(url)
+    named = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{named}" + (f":{port}" if port not in (None, 443 if scheme == "https" else 80) else "")
+
+
 def origin(url: str) -> tuple[str, str, int | None]:
     """(scheme, host, port) of an address. Raises ValueError for one that has none of http and https."""
     parts = urlsplit(url)

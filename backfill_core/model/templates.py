@@ -1,7 +1,8 @@
 """Texts with names in braces, filled in from a call: arguments, environment, addresses, headers, bodies.
 
-``{date}`` stands for a value of the call, ``{date:%Y%m%d}`` for a day in a format, ``{env:NAME}`` for an environment variable;
-``{{`` and ``}}`` are braces. What is not known, or is empty when its turn comes, is an error and never an empty text.
+``{date}`` stands for a value of the call, ``{date:%Y%m%d}`` for a day in a format, ``${NAME}`` for an environment variable;
+``{{`` and ``}}`` are braces, and ``$$`` before one is a dollar. What is not known, or is empty when its turn comes, is an error
+and never an empty text.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from string import Formatter
 from typing import Any, NamedTuple
+
+from backfill_core.model.secret import Secret
 
 #: What a call tells: name -> what it is.
 NAMES: Mapping[str, str] = {
@@ -30,6 +33,8 @@ NAMES: Mapping[str, str] = {
 }
 #: Those that are days, or several of them: they may have a format.
 DAYS = ("date", "date_from", "date_to", "dates")
+#: Fields that stand for environment variables: ``${NAME}``, and what a `Secret` is written as.
+VARIABLE, SECRET = "$", "secret"
 _BRACES = "Two braces, {{ and }}, stand for one"
 
 
@@ -44,6 +49,8 @@ class Field(NamedTuple):
     argument: str
 
     def __str__(self) -> str:
+        if self.name == VARIABLE:
+            return f"${{{self.argument}}}"
         return f"{{{self.name}:{self.argument}}}" if self.argument else f"{{{self.name}}}"
 
 
@@ -58,8 +65,8 @@ class Pieces(NamedTuple):
 
 def texts(value: Any) -> Iterator[str]:
     """Every text in a value made of mappings and sequences, keys left out."""
-    if isinstance(value, str):
-        yield value
+    if isinstance(value, (str, Secret)):
+        yield str(value)
     elif isinstance(value, Mapping):
         for each in value.values():
             yield from texts(each)
@@ -73,9 +80,9 @@ def fields(text: str) -> list[Field]:
     return [field for _, field in _parts(text) if field is not None]
 
 
-def environment_names(value: Any) -> list[str]:
+def environment_names(value: Any, kinds: Sequence[str] = (VARIABLE, SECRET)) -> list[str]:
     """The environment variables that the texts of a value name, each once."""
-    found = (field for text in texts(value) for field in fields(text) if field.name == "env")
+    found = (field for text in texts(value) for field in fields(text) if field.name in kinds)
     return list(dict.fromkeys(field.argument for field in found))
 
 
@@ -84,6 +91,8 @@ def fill(value: Any, pieces: Pieces) -> Any:
 
     Raises TemplateError.
     """
+    if isinstance(value, Secret):
+        return fill_text(value, pieces)
     if isinstance(value, str):
         parts = list(_parts(value))
         if len(parts) == 1 and parts[0][0] == "" and (only := parts[0][1]) is not None:
@@ -96,10 +105,10 @@ def fill(value: Any, pieces: Pieces) -> Any:
     return value
 
 
-def fill_text(text: str, pieces: Pieces, quote: Callable[[str], str] = str) -> str:
+def fill_text(text: str | Secret, pieces: Pieces, quote: Callable[[str], str] = str) -> str:
     """The text filled in, as text; ``quote`` is put round each value. Raises TemplateError."""
     filled = []
-    for literal, field in _parts(text):
+    for literal, field in _parts(str(text)):
         filled.append(literal)
         if field is not None:
             filled.append(quote(_words(_value(field, pieces), field)))
@@ -126,7 +135,12 @@ def _parts(text: str) -> Iterator[tuple[str, Field | None]]:
                 yield literal, None
             elif not name.isidentifier() or conversion or "{" in (argument or ""):
                 raise TemplateError(f'"{text}" has braces round "{name}", which is no name. {_BRACES}')
+            elif literal.endswith("$") and not literal.endswith("$$"):
+                if argument:
+                    raise TemplateError(f'"{text}" has more than a name in ${{{name}:{argument}}}. Write ${{{name}}}')
+                yield literal[:-1], Field(VARIABLE, name)
             else:
+                literal = literal[:-1] if literal.endswith("$$") else literal
                 yield literal, Field(name, argument or "")
     except ValueError as error:
         if isinstance(error, TemplateError):
@@ -135,7 +149,7 @@ def _parts(text: str) -> Iterator[tuple[str, Field | None]]:
 
 
 def _value(field: Field, pieces: Pieces) -> Any:
-    if field.name == "env":
+    if field.name in (VARIABLE, SECRET):
         value: Any = pieces.environment.get(field.argument)
         if not value:
             raise TemplateError(f"environment variable {field.argument} is {'not set' if value is None else 'empty'}")

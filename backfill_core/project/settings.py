@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from backfill_core.errors import BadSettings, NoProject, UnknownTarget, did_you_mean
+from backfill_core.model.hosts import is_loopback
 
 _Cap = Annotated[int, Field(ge=1)]
 
@@ -36,6 +39,8 @@ class InFlight(BaseModel):
 
 #: Hosts that plain http may reach: nothing leaves this machine.
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+#: Where Google has its metadata server: reached from inside a machine of theirs.
+_METADATA_HOSTS = ("metadata.google.internal", "169.254.169.254")
 _PREFIX = "BACKFILL_"
 _OWN_FILE = "backfill.toml"
 #: Words in the name of a setting that is shown to nobody.
@@ -91,6 +96,10 @@ class GcpTarget(_Where):
     credentials: Path | None = None
     #: Service account to act as.
     impersonate: str | None = None
+    #: Prints an identity token for services, which is then asked for nowhere else; ``{audience}`` in it is filled in.
+    identity_command: str | None = None
+    #: Host and port of the metadata server, if not where Google has it: a local cloud.
+    metadata_host: str | None = None
     #: Where BigQuery is served, if not by Google: a local cloud.
     api_endpoint: AnyHttpUrl | None = None
 
@@ -100,6 +109,28 @@ class GcpTarget(_Where):
         if url is not None and url.scheme != "https" and url.host not in _LOOPBACK:
             raise ValueError(f"plain http is for this machine only, and {url.host} is another: write https")
         return url
+
+    @field_validator("identity_command")
+    @classmethod
+    def _runnable(cls, command: str | None) -> str | None:
+        try:
+            words = shlex.split(command or "-")
+        except ValueError as error:
+            raise ValueError(f"it cannot be read as a command: {error}") from error
+        for name in re.findall(r"\{(\w*)\}", command or ""):
+            if name != "audience":
+                raise ValueError(f'it names "{{{name}}}". There is {{audience}} alone')
+        return command if words else None
+
+    @field_validator("metadata_host")
+    @classmethod
+    def _near(cls, host: str | None) -> str | None:
+        named = urlsplit(f"//{host or ''}").hostname or ""
+        if host and not (is_loopback(named) or named in _METADATA_HOSTS):
+            raise ValueError(
+                f"tokens come from there in plain text, and {named or host} is no host of this machine's or Google's"
+            )
+        return host
 
 
 Target = LocalTarget | GcpTarget

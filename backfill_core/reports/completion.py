@@ -103,7 +103,7 @@ def next_commands(state: RunState, *, alive: bool) -> list[str]:
     name, going = state.name, state.ended is None and alive
     found = [next_command(state, alive=alive)]
     if going:
-        found += [f"backfill status {name} --watch", f"backfill {'continue' if state.paused else 'pause'} {name}"]
+        found += [f"backfill status {name} --watch", f"backfill {'continue' if state.resting else 'pause'} {name}"]
         found.append(f"backfill cancel {name}")
     else:
         found += [f"backfill resume {name}"] if state.left else []

@@ -72,7 +72,7 @@ def rate_words(rate: float) -> str:
 def eta_words(state: RunState, now: datetime) -> str:
     """When the run will be done, as a range: ``ETA 13:25-13:50 UTC``."""
     left = seconds_left(state)
-    if state.paused:
+    if state.resting:
         return "ETA none while paused"
     if left is None or state.last_done is None:
         return "ETA not known yet"

@@ -14,6 +14,7 @@ from backfill_core.reports.gate_texts import verdict_line
 from backfill_core.reports.pace_texts import duration_words, eta_words, flying, per_minute, rate_words, seconds_left, slow_lines
 from backfill_core.reports.plan_texts import blocked_lines
 from backfill_core.reports.remaining import remaining
+from backfill_core.reports.trouble_texts import identity_line
 from backfill_core.reports.words import WIDTH, dates_words, key_words, number, percent, plural, wrapped
 from backfill_core.run_state import RunState
 
@@ -28,7 +29,7 @@ def run_word(state: RunState, *, alive: bool) -> str:
         return "DIED"
     if state.draining:
         return "DRAINING"
-    return "PAUSED" if state.paused else "RUNNING"
+    return "PAUSED" if state.resting else "RUNNING"
 
 
 def took_words(state: RunState, now: datetime, *, alive: bool) -> str:
@@ -109,6 +110,8 @@ def progress_lines(state: RunState, now: datetime) -> list[str]:
     ]
     if state.paused:
         lines.append(instructed_line(state.paused))
+    if state.identity_lost:
+        lines.append(identity_line(state.identity_lost, state.name))
     if state.cancelled:
         lines.append(instructed_line(state.cancelled))
     if state.concurrency or state.caps:
@@ -118,7 +121,7 @@ def progress_lines(state: RunState, now: datetime) -> list[str]:
 
 def next_command(state: RunState, *, alive: bool) -> str:
     """What to type next."""
-    if state.ended is None and alive and state.paused and not state.draining:
+    if state.ended is None and alive and state.resting and not state.draining:
         return f"backfill continue {state.name}"
     failed = clusters(state, (Word.FAILED, Word.DECLINED))
     if failed:

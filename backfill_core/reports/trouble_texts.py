@@ -40,10 +40,9 @@ def trouble_line(event: Event, run: str) -> str:
                 return f"service {event.service} answers again"
             return f"service {event.service} fails call after call: left alone until {_clock(event.probe)}, then one call asks"
         case IdentityLost():
-            since = f"since {_clock(event.at)}"
-            return f"paused: no identity {since}: {event.why}. No unit was failed. Log in, then: backfill continue {run}"
+            return identity_line(event, run)
         case IdentityBack():
-            return "identity is back: the run goes on"
+            return "there is an identity token again: the run goes on"
         case RunStopped():
             return f"stopping: {event.why}; what is in flight comes home, nothing new starts"
         case ChangedUnderneath():
@@ -52,6 +51,13 @@ def trouble_line(event: Event, run: str) -> str:
             return f"changed underneath: {what}, since this run was planned. What reads them is stale"
         case _:
             return ""
+
+
+def identity_line(lost: IdentityLost, run: str) -> str:
+    """Why a run waits that cannot say who it is, and what to do."""
+    since = lost.at.astimezone(UTC).strftime("%H:%M UTC")
+    said = f": {lost.why.rstrip('.')}" if lost.why else ""
+    return f"paused: no identity token since {since}{said}. No unit was failed. Log in, then: backfill continue {run}"
 
 
 def _clock(at: datetime) -> str:

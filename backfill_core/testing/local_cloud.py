@@ -1,7 +1,8 @@
 """The part of Google Cloud that a project's target uses, on this machine: ``python -m backfill_core.testing.local_cloud``.
 
-A BigQuery that holds the tables the project declares, with the rows of an embedded warehouse in them, and the services that its
-`Http` specs call: they compute what the project's local specs compute, on the tables of that BigQuery. Nothing they do is kept.
+A BigQuery that holds the tables the project declares, with the rows of an embedded warehouse in them; the services that its
+`Http` specs call, which compute what the project's local specs compute, on the tables of that BigQuery; and the metadata server
+that gives identity tokens for them. Nothing they do is kept.
 
     with LocalCloud(open_project(folder, "gcp"), environment) as cloud:
         cloud.services["l4"].faults.add(ServiceFault(Trouble.LOCK_HELD, match="2025-01-10"))
@@ -17,6 +18,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -36,10 +38,11 @@ from backfill_core.queries.named import named
 from backfill_core.testing.bigquery_server import BigQueryServer
 from backfill_core.testing.layer_services import KINDS, Job, LayerService, Limits
 from backfill_core.testing.local_jobs import LocalJobs
+from backfill_core.testing.metadata_server import MetadataServer
 from backfill_core.testing.service_server import ServiceServer
 
 #: Where a service is: a variable or a host, and the path behind it.
-_PLACE = re.compile(r"(\{env:(?P<variable>\w+)\}|https?://[^/{}?#]+)(?P<path>/[^?#]*)?")
+_PLACE = re.compile(r"(\$\{(?P<variable>\w+)\}|https?://[^/{}?#]+)(?P<path>/[^?#]*)?")
 
 
 @dataclass(slots=True)
@@ -52,6 +55,11 @@ class _Plan:
     variables: set[str] = field(default_factory=set)
     #: Specs by the processor's name.
     specs: dict[str, Http] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> bool | str:
+        """Whether it wants identity tokens, and for which audience if not for its address."""
+        return next((spec.identity for spec in self.specs.values() if spec.identity), False)
 
 
 class LocalCloud:
@@ -77,20 +85,26 @@ class LocalCloud:
         make_tables(self.bigquery, session.pipeline, self.names)
         if source is not None:
             copy_rows(self.bigquery, source)
+        host = target.metadata_host if variables is not None else None
+        self.metadata = MetadataServer(port=urlsplit(f"//{host or ''}").port or 0)
         self.services: dict[str, ServiceServer] = {}
         self._variables: dict[str, ServiceServer] = {}
         plans = _plans(session.pipeline, variables)
         jobs = self._jobs() if plans else None
         for name, plan in plans.items():
             assert jobs is not None, "made where there is a service"
-            self.services[name] = _server(plan, {each: jobs.job(each) for each in plan.specs}, pace)
+            server = _server(plan, {each: jobs.job(each) for each in plan.specs}, pace)
+            if plan.identity:
+                server.refuses = partial(self._refuses, plan.identity if isinstance(plan.identity, str) else server.url)
+            self.services[name] = server
             self._variables |= dict.fromkeys(plan.variables, self.services[name])
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables by which `backfill` finds all this."""
-        endpoint = f"BACKFILL_TARGETS__{self.session.target_name.upper()}__API_ENDPOINT"
-        return {endpoint: self.bigquery.url} | {name: server.url for name, server in self._variables.items()}
+        of = f"BACKFILL_TARGETS__{self.session.target_name.upper()}__"
+        found = {f"{of}API_ENDPOINT": self.bigquery.url, f"{of}METADATA_HOST": self.metadata.host}
+        return found | {name: server.url for name, server in self._variables.items()}
 
     def behind(self, name: str) -> LayerService:
         """What stands behind the server of a service."""
@@ -100,6 +114,7 @@ class LocalCloud:
 
     def start(self) -> LocalCloud:
         self.bigquery.start()
+        self.metadata.start()
         for server in self.services.values():
             server.start()
         return self
@@ -107,6 +122,7 @@ class LocalCloud:
     def stop(self) -> None:
         for server in self.services.values():
             server.stop()
+        self.metadata.stop()
         self.bigquery.stop()
 
     def __enter__(self) -> LocalCloud:
@@ -114,6 +130,9 @@ class LocalCloud:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+    def _refuses(self, audience: str, authorization: str | None) -> str:
+        return self.metadata.check(authorization, audience)
 
     def _jobs(self) -> LocalJobs:
         """What the services do: the same project's specs for an embedded warehouse."""
@@ -231,6 +250,8 @@ def main() -> int:
         print(f"BigQuery at {cloud.bigquery.url}: {len(engine.tables)} tables, {filled} with rows")
         for name, server in cloud.services.items():
             print(f"{name} at {server.url}: {', '.join(cloud.behind(name).jobs)}")
+        if cloud.services:
+            print(f"metadata server, for identity tokens, at {cloud.metadata.host}")
         print(f"next: backfill plan --target {chosen.target}", flush=True)
         stopped.wait()
     return 0

@@ -51,8 +51,8 @@ class Answering(Protocol):
         """Whether it keeps an instance busy."""
 
 
-#: Whether a token is a good one for an audience.
-Accepts = Callable[[str, str], bool]
+#: Why a request with that Authorization header is not let in; empty: it is.
+Refuses = Callable[[str | None], str]
 
 #: Troubles that a server makes by itself; what stands behind it makes the others.
 _OF_THE_WIRE = (Trouble.STATUS, Trouble.SLOW, Trouble.RESET, Trouble.TRUNCATED)
@@ -68,14 +68,11 @@ class ServiceServer:
         port: int = 0,
         places: int | None = 5,
         queue: float = 10.0,
-        accepts: Accepts | None = None,
     ) -> None:
-        """``places`` requests are served at once; one more waits for ``queue`` seconds and is then refused with 429.
-
-        ``accepts`` says which identity tokens are good; None: everybody may call.
-        """
+        """``places`` requests are served at once; one more waits for ``queue`` seconds and is then refused with 429."""
         self.behind = behind
-        self.accepts = accepts
+        #: Looks at identities; None: everybody may call.
+        self.refuses: Refuses | None = None
         self.queue = queue
         self.faults = Faults()
         #: Every request that was let in.
@@ -114,14 +111,10 @@ class ServiceServer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
-    def refused(self, authorization: str) -> Said | None:
-        """What somebody is told whose token is none, or for somebody else."""
-        if self.accepts is None:
-            return None
-        token = authorization.removeprefix("Bearer ").strip() if authorization.startswith("Bearer ") else ""
-        if token and self.accepts(token, self.url):
-            return None
-        return Said(status=401, body={"error": "the request was not authenticated: no identity token of this audience"})
+    def refused(self, authorization: str | None) -> Said | None:
+        """What somebody is told who is not let in."""
+        why = self.refuses(authorization) if self.refuses else ""
+        return Said(status=401, body={"error": why}) if why else None
 
     def serve(self, asked: Asked, fault: ServiceFault | None) -> Said:
         """The answer to a request that was let in, once there is a place for it."""
@@ -162,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         text = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode("utf-8", "replace")
-        refused = self.owner.refused(self.headers.get("Authorization") or "")
+        refused = self.owner.refused(self.headers.get("Authorization"))
         if refused is not None:
             self._send(refused)
             return

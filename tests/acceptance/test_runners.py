@@ -42,9 +42,9 @@ def table(name):
 
 def scored(name, known_as):
     return Processor(name, layer="scores", calendar="daily", writes=table(name), needs=(Need("sums"),),
-        complete_when=KeysOf("orders"), run=Http("{env:SCORING_URL}/process-date", known_as=known_as, answer=ANSWER,
+        complete_when=KeysOf("orders"), run=Http("${SCORING_URL}/process-date", known_as=known_as, answer=ANSWER,
             json={"date": "{date}", "names": "{processors}", "reason": "{reason}", "forced": "{forced}"},
-            headers={"Authorization": "Bearer {env:SCORING_TOKEN}"}, service=SCORING, together="scoring", backoff=0.01))
+            headers={"Authorization": "Bearer ${SCORING_TOKEN}"}, service=SCORING, together="scoring", backoff=0.01))
 
 ORDERS = Processor("orders", layer="raw", calendar="daily", writes=table("orders"), complete_when=Rows(at_least=2),
     run=Python(sell, process=True))

@@ -140,7 +140,7 @@ def test_a_log_that_cannot_be_kept_stops_before_the_call(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"environment": {"A": "{env:UNSET}"}}, "nothing was run: environment variable UNSET is not set"),
+        ({"environment": {"A": "${UNSET}"}}, "nothing was run: environment variable UNSET is not set"),
         ({"days": (22, 23), "environment": {"A": "{date}"}}, "nothing was run: this call has no {date}"),
     ],
 )
@@ -183,7 +183,7 @@ def test_files_where_nobody_takes_them_in_are_a_failure(bench: Bench) -> None:
 
 def test_a_secret_reaches_the_program_and_shows_nowhere(bench: Bench) -> None:
     code = "import os, sys; print('key', os.environ['API_KEY']); sys.exit('wrong key ' + os.environ['API_KEY'])"
-    assert only(bench.run(code, environment={"API_KEY": "{env:KEY}"})).why == "exit 1: wrong key ***"
+    assert only(bench.run(code, environment={"API_KEY": "${KEY}"})).why == "exit 1: wrong key ***"
     assert "key ***" in bench.log
     assert "s3cr3t" not in bench.log
 

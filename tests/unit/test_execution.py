@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from threading import Event
@@ -171,8 +172,30 @@ def test_a_run_that_loses_its_identity_waits_and_fails_nothing() -> None:
     bench.told.act = log_in
     state = bench.start(execution)
     assert (state.exit()[0], state.count(Word.DONE), len(bench.heard(IdentityLost))) == (0, 3, 1)
-    assert trouble_line(bench.heard(IdentityLost)[0], "r1").endswith("No unit was failed. Log in, then: backfill continue r1")
-    assert len(bench.heard(IdentityBack)) == 1 and state.identity_lost is None
+    line = trouble_line(bench.heard(IdentityLost)[0], "r1")
+    told = r"paused: no identity token since \d\d:\d\d UTC: the token was refused\. No unit was failed\. Log in, then: "
+    assert re.fullmatch(told + "backfill continue r1", line)
+    assert len(bench.heard(IdentityBack)) == 1 and state.identity_lost is None and not state.resting
+
+
+def test_a_run_that_is_continued_without_a_login_says_so_once() -> None:
+    bench = Bench((processor("a"),), days=3)
+    deferred: list[object] = []
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        return lost(Failure.AUTH, "nobody is logged in") if time <= 3 else pen.all(call)
+
+    execution = bench.execution(answer)
+
+    def go_on(event: object) -> None:
+        if isinstance(event, UnitsDeferred):
+            deferred.append(event)
+            execution.scheduler.go_on()
+
+    bench.told.act = go_on
+    state = bench.start(execution)
+    assert (state.exit()[0], state.count(Word.DONE), len(deferred)) == (0, 3, 9)
+    assert (len(bench.heard(IdentityLost)), len(bench.heard(IdentityBack))) == (1, 1)
 
 
 def test_a_service_that_only_fails_trips_its_breaker_and_max_failures_ends_it() -> None:
