@@ -45,7 +45,8 @@ from backfill_core.record import Record
 from backfill_core.reports.jsons import coverage_json
 from backfill_core.reports.words import plural
 from backfill_core.run_state import RunState
-from backfill_core.scheduling.scheduler import Calling, Scheduler
+from backfill_core.scheduling.calling import Calling
+from backfill_core.scheduling.scheduler import Scheduler
 from backfill_core.scheduling.terms import Stop, Terms
 from backfill_core.scheduling.work import layers_before, plan_work
 from backfill_core.turns import Turns

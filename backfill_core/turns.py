@@ -83,8 +83,11 @@ class Turns:
             for name, dates in chosen.items():
                 self._look_before(self.pipeline.processors[name].layer)
                 self._decide(name, dates)
+            ahead = self.scheduler.to_judge_ahead()
+            for name, dates in ahead.items():
+                self.scheduler.may_follow(name, self._following(name, dates))
             self.tell_underneath()
-            if not layers and not gates and not chosen:
+            if not (layers or gates or chosen or ahead):
                 return
 
     def tell_underneath(self) -> None:
@@ -158,3 +161,12 @@ class Turns:
             dates -= held
         if dates:
             self.scheduler.admitted(name, dates)
+
+    def _following(self, name: str, dates: DateSet) -> DateSet:
+        """Those of the units that may go in the very call that has what they need.
+
+        What would be refused even if all of that were there, is found complete or is exhausted waits for its turn.
+        """
+        dates -= union(days for *_, days in self.live.refused(name, dates, self.scheduler.company_of(name)))
+        dates -= union(self.exhausted.get(name, {}).values())
+        return dates - union(days for *_, days in self.verifier.settled(name, dates & self._unsettled[name]))

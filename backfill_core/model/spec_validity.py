@@ -34,6 +34,7 @@ def spec_problems(processor: Processor, processors: Mapping[str, Processor]) -> 
         match spec:
             case Command():
                 yield from _command_problems(spec)
+                yield from _company_problems(processor, spec, runtime, processors)
             case Http():
                 yield from _http_problems(spec)
                 yield from _company_problems(processor, spec, runtime, processors)
@@ -145,21 +146,22 @@ def _answer_problems(answer: Answer, *, polled: bool) -> Iterator[str]:
             yield f'has a sign at "{sign.at}" that no value fits. Give it values= or contains='
 
 
-def _company_problems(processor: Processor, spec: Http, runtime: str, processors: Mapping[str, Processor]) -> Iterator[str]:
+def _company_problems(processor: Processor, spec: Called, runtime: str, processors: Mapping[str, Processor]) -> Iterator[str]:
     """Of processors that go together: one call can only be made one way."""
     if not spec.together:
         return
     for other in processors.values():
         theirs = specs_of(other).get(runtime)
-        if other.name <= processor.name or other.layer != processor.layer or not isinstance(theirs, Http):
+        if other.name <= processor.name or other.layer != processor.layer or not isinstance(theirs, type(spec)):
             continue
         if theirs.together == spec.together and _way(theirs) != _way(spec):
             yield f'goes together with "{other.name}" ("{spec.together}"), which is called another way. Make them alike'
 
 
-def _way(spec: Http) -> Any:
+def _way(spec: Called) -> Called:
     """What of a spec has to be the same for all processors in one call."""
-    return replace(spec, known_as=None, seconds=None)
+    own = replace(spec, seconds=None)
+    return replace(own, known_as=None) if isinstance(own, Http) else own
 
 
 def _means_problems(means: str, of: str, *, but: Collection[str]) -> Iterator[str]:

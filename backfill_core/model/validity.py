@@ -90,6 +90,8 @@ def _call_problems(spec: Called) -> Iterator[str]:
             yield f"has {name}={value:g}. It is more than 0; leave it out for no limit"
     if spec.together is not None and isinstance(spec, (Sql, Python)):
         yield f'has together="{spec.together}", but {type(spec).__name__} writes one table a call. Take it away'
+    if spec.in_order and spec.together is None:
+        yield 'has in_order=True, and goes with no others. Name their call: together="…"'
 
 
 class _Problems:

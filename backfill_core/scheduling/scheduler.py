@@ -6,8 +6,6 @@ It is told what happened and asked what is next. Execution and simulation ask th
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from heapq import heappop, heappush
 from typing import TypeVar
 
@@ -16,12 +14,14 @@ from backfill_core.events import Failure
 from backfill_core.model.units import Batch
 from backfill_core.scheduling.batches import date_runs
 from backfill_core.scheduling.breaker import Breaker
+from backfill_core.scheduling.calling import Calling, Fate, with_grace
 from backfill_core.scheduling.canary import canary_units
 from backfill_core.scheduling.claims import Claims
+from backfill_core.scheduling.company import Company
 from backfill_core.scheduling.lanes import LANE_KINDS, NEVER, Lanes, service_lane
 from backfill_core.scheduling.priority import urgency
 from backfill_core.scheduling.queue import Queue, Waiting
-from backfill_core.scheduling.ready import Ready
+from backfill_core.scheduling.ready import Freed, Ready
 from backfill_core.scheduling.retries import UNTRIED, Tries, back_off
 from backfill_core.scheduling.stages import Stages
 from backfill_core.scheduling.terms import Stop, Terms
@@ -29,49 +29,8 @@ from backfill_core.scheduling.work import Work
 
 _Key = TypeVar("_Key", Tries, float)
 
-#: A call is taken for lost a tenth of its time limit after it, within these seconds: its runner has the first chance to say so.
-_GRACE = (1.0, 30.0)
 #: Seconds between two calls that ask whether a run that identity holds up may go on.
 PROBE_EVERY = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calling:
-    """A batch that may leave."""
-
-    batch: Batch
-    #: How many units it has.
-    units: int
-    tries: Tries = UNTRIED
-    lanes: tuple[str, ...] = ()
-    #: When it left, and when it is taken for lost.
-    left: float = 0.0
-    lost_at: float = NEVER
-
-    @property
-    def attempt(self) -> int:
-        """Which call of its units it is, from 1 on."""
-        return self.tries.calls + 1
-
-    @property
-    def processor(self) -> str:
-        """The first of its processors."""
-        return self.batch.processors[0]
-
-
-class Fate(StrEnum):
-    """What becomes of units whose call failed."""
-
-    #: They have failed for good.
-    FINAL = "final"
-    #: They are called again.
-    AGAIN = "again"
-    #: Each half of them is called again, to find the one that spoils the others.
-    SPLIT = "split"
-    #: What they hold is looked at first.
-    LOOK = "look"
-    #: They wait until the run goes on, as if they had never been called.
-    PARKED = "parked"
 
 
 class Scheduler:
@@ -99,16 +58,16 @@ class Scheduler:
         self._rank = {work.name: place for place, work in enumerate(works)}
         canary = canary_units([work for work in works if not work.gate], terms.canary) if terms.canary else {}
         self._stages = Stages(works, layers, pipelined=terms.pipelined, canary=canary)
-        self._ready = Ready(works)
-        for name, days in self._ready.at_once().items():
-            for day in days:
-                self._stages.ready(name, day)
+        self._company = Company(works)
+        self._ready = Ready(works, self._company.inner)
+        for name, day in self._ready.at_once():
+            self._stages.ready(name, day)
+        for name, day in self._ready.behind_at_once():
+            self._company.near(name, day)
         self._urgency = urgency(works, terms.priority)
         self._lanes = Lanes(terms.caps, terms.paces)
         self._queue = Queue(self._lanes, _lanes_of(works))
         self._claims = Claims()
-        #: Units that go together with others on a date, by what they go as, the date and what they have behind them.
-        self._company: dict[tuple[str, int, Tries], list[str]] = {}
         #: What waits for its time: when, in which order, whether it is looked at before it is called, and what it is.
         self._later: list[tuple[float, int, bool, str, tuple[int, ...], Tries]] = []
         #: What units that were called more than once have behind them.
@@ -134,8 +93,8 @@ class Scheduler:
     def ended(self, name: str, dates: DateSet, *, failed: bool = False) -> None:
         """Units have their final word."""
         days = dates.numbers()
-        for reader, day in self._ready.ended(name, days):
-            self._stages.ready(reader, day)
+        self._freed(self._ready.ended(name, days))
+        self._company.ended(name, days)
         if failed:
             self._count_failures(name, days)
         self._stages.ended(name, days)
@@ -147,6 +106,14 @@ class Scheduler:
     def admitted(self, name: str, dates: DateSet) -> None:
         """Units were judged, and what they need is there."""
         self._enqueue(name, dates.numbers(), UNTRIED)
+
+    def may_follow(self, name: str, dates: DateSet) -> None:
+        """Units were judged as if those of their call that they need were there: they may go behind them."""
+        self._company.may_follow(name, dates.numbers())
+
+    def stays(self, name: str, day: int) -> None:
+        """Nobody knows what became of a unit that went behind its needs: it is looked at first, and goes behind them no more."""
+        self._company.stays(name, day)
 
     def came_home(self, number: int, now: float, failures: Collection[Failure] = ()) -> tuple[Calling, list[str]]:
         """A call is over, with those failures in it. Returns it, and the services whose breaker that moved."""
@@ -258,6 +225,22 @@ class Scheduler:
             self.waiting[name] -= dates
         return found
 
+    def to_judge_ahead(self) -> dict[str, DateSet]:
+        """Units held up by nothing but units of the same call and date, each told once: which of them `may_follow`?"""
+        return self._company.to_judge()
+
+    def followed(self) -> list[tuple[str, int]]:
+        """Units that went behind what they need, in the same call, and whose needs have their final word now, each told once."""
+        return self._company.freed()
+
+    def went_ahead(self, name: str, day: int) -> bool:
+        """Whether a unit went behind what it needs, which has no final word yet."""
+        return self._company.went(name, day)
+
+    def company_of(self, name: str) -> dict[str, DateSet]:
+        """Whose units of the same date a unit may go behind, and which dates these have to do."""
+        return {wait.upstream: self._works[wait.upstream].dates for wait in self._company.inner.get(name, ())}
+
     def gates_due(self) -> dict[str, DateSet]:
         """Dates of each gate (named as in its work) that may be judged, in a pipelined run. They are to be ended."""
         return {name: DateSet.from_numbers(days) for name, days in sorted(self._stages.taken_gates().items())}
@@ -346,32 +329,39 @@ class Scheduler:
 
     def _calling(self, waiting: Waiting, now: float) -> Calling | None:
         """Turns a call that is ready into one that leaves, as far as budgets allow; None: there is too little time for it."""
-        names, days = self._members(waiting), list(waiting.days)
-        fits, budget = self._fitting(names, days, waiting.tries, now)
+        names, days, tries = self._members(waiting), list(waiting.days), waiting.tries
+        followers = self._followers(names, days[0])
+        fits, budget = self._fitting(names, followers, days, tries, now)
+        while followers and fits < len(days):  # a date goes without those that may come later
+            followers.pop()
+            fits, budget = self._fitting(names, followers, days, tries, now)
         if budget is not None and not fits:
             self._left_out[budget] = self._left_out.get(budget, 0) + len(days) * len(names)
             return None
         if fits < len(days):
-            self._queue.put(self._urgency(names[0], days[fits:]), waiting.name, days[fits:], waiting.tries)
+            self._queue.put(self._urgency(names[0], days[fits:]), waiting.name, days[fits:], tries)
             days = days[:fits]
+        self.called += self._first_calls(names, followers, days[0], tries) * len(days)
+        if waiting.name in self._company:
+            self._company.left(names, followers, days[0])
+        for name in followers:
+            self.waiting[name] -= DateSet.from_numbers(days)
+            if tries.calls:
+                self._remember(name, days, tries)
+        return self._leave(sorted([*names, *followers], key=self._rank.__getitem__), days, tries, now)
+
+    def _leave(self, names: Sequence[str], days: Sequence[int], tries: Tries, now: float) -> Calling:
         self._batches += 1
         batch = Batch(number=self._batches, processors=tuple(names), dates=DateSet.from_numbers(days))
         lanes = tuple(dict.fromkeys(lane for name in names for lane in self._works[name].lanes))
         limits = [limit for name in names if (limit := self._works[name].limit) is not None]
-        calling = Calling(
-            batch=batch,
-            units=len(names) * len(days),
-            tries=waiting.tries,
-            lanes=lanes,
-            left=now,
-            lost_at=now + min(map(with_grace, limits), default=NEVER),
-        )
-        if not waiting.tries.calls:
-            self.called += calling.units
+        lost_at = now + min(map(with_grace, limits), default=NEVER)
+        units = len(names) * len(days)
+        calling = Calling(batch=batch, units=units, tries=tries, lanes=lanes, left=now, lost_at=lost_at)
         self._lanes.left(lanes, batch.number, now)
         self.in_flight[batch.number] = calling
-        if calling.lost_at < NEVER:
-            self._lost_at[batch.number] = calling.lost_at
+        if lost_at < NEVER:
+            self._lost_at[batch.number] = lost_at
         if self.paused:
             self._probes.add(batch.number)
             self._probe_at = now + PROBE_EVERY
@@ -380,22 +370,42 @@ class Scheduler:
     def _members(self, waiting: Waiting) -> list[str]:
         if waiting.name in self._works:
             return [waiting.name]
-        names = self._company.pop((waiting.name, waiting.days[0], waiting.tries))
-        return sorted(names, key=self._rank.__getitem__)
+        return self._company.leaves(waiting.name, waiting.days[0], waiting.tries)
 
-    def _fitting(self, names: Sequence[str], days: Sequence[int], tries: Tries, now: float) -> tuple[int, Stop | None]:
+    def _followers(self, names: Sequence[str], day: int) -> list[str]:
+        """Who goes behind those of a call although its needs are only in the call itself."""
+        if not self._company.inner or not self._works[names[0]].together:
+            return []
+        return self._company.followers(names, day, lambda name: self._ready.held(name, day))
+
+    def _freed(self, freed: Freed) -> None:
+        """Takes in which units are held up no longer, or by their own company alone."""
+        for name, day in freed.units:
+            if not self._company.frees(name, day):
+                self._stages.ready(name, day)
+        for name, day in freed.behind:
+            self._company.near(name, day)
+
+    def _fitting(
+        self, names: Sequence[str], followers: Sequence[str], days: Sequence[int], tries: Tries, now: float
+    ) -> tuple[int, Stop | None]:
         """How many of the days the budgets have room for, and which of them has no room for all. A date goes whole."""
         fits, budget = len(days), None
-        if self.terms.max_units is not None and not tries.calls:
-            room = (self.terms.max_units - self.called) // len(names)
+        first = self._first_calls(names, followers, days[0], tries)
+        if self.terms.max_units is not None and first:
+            room = (self.terms.max_units - self.called) // first
             if room < fits:
                 fits, budget = room, Stop.UNITS
-        each = sum(self._slowest[name] for name in names)
+        each = sum(self._slowest[name] for name in (*names, *followers))
         if self.terms.stop_at is not None and each:
             room = int((self.terms.stop_at - now) / each)
             if room < fits:
                 fits, budget = room, Stop.TIME
         return fits, budget
+
+    def _first_calls(self, names: Sequence[str], followers: Sequence[str], day: int, tries: Tries) -> int:
+        """How many units a date of a call has that were never called before."""
+        return (0 if tries.calls else len(names)) + sum(1 for name in followers if not self._company.went(name, day))
 
     def _enqueue(self, name: str, days: Sequence[int], tries: Tries) -> None:
         """Puts units into calls that may leave."""
@@ -404,9 +414,7 @@ class Scheduler:
             self._remember(name, days, tries)
         if work.together:
             for day in days:
-                company = self._company.setdefault((work.together, day, tries), [])
-                company.append(name)
-                if len(company) == 1:
+                if self._company.joins(name, day, tries):
                     self._queue.put(self._urgency(name, [day]), work.together, [day], tries)
             return
         places = self._lanes.places(work.lanes)
@@ -439,12 +447,6 @@ class Scheduler:
             self.stop(Stop.CANARY)
         if self.terms.max_failures is not None and self.failures >= self.terms.max_failures:
             self.stop(Stop.FAILURES)
-
-
-def with_grace(limit: float) -> float:
-    """Seconds after which a call with that time limit is taken for lost."""
-    least, most = _GRACE
-    return limit + min(most, max(least, limit / 10))
 
 
 def _lanes_of(works: Sequence[Work]) -> dict[str, tuple[str, ...]]:

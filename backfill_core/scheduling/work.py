@@ -55,6 +55,8 @@ class Work:
     lanes: tuple[str, ...] = ()
     #: Processors of the same name here go together in one call a date.
     together: str | None = None
+    #: Whether it may go in the very call that has the units of its date that it needs, behind them.
+    in_order: bool = False
     #: Calls at most when each fails in passing, and seconds before the second.
     attempts: int = 3
     backoff: float = 0.0
@@ -159,6 +161,7 @@ def _work(
         lanes=(*lanes, service_lane(spec.service.name)) if spec.service else tuple(lanes),
         # One spec carries a call out: of another kind it is another call.
         together=f"{layer}, {type(spec).__name__} {spec.together}" if spec.together else None,
+        in_order=spec.in_order,
         attempts=spec.attempts,
         backoff=spec.backoff,
         limit=spec.time_limit,

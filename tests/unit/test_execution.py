@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from threading import Event
+from typing import Any
 
 import pytest
 from remote_world import DONE, Bench, Pen, days, lost, processor
 from remote_world import day as day_of
 
+from backfill_core.coverage import State
 from backfill_core.events import (
     BatchStarted,
     BreakerMoved,
@@ -305,6 +307,103 @@ def test_processors_that_go_together_share_calls_and_each_unit_has_its_own_word(
     assert [(len(names), len(on)) for names, on in bench.service.calls] == [(3, 1)] * 3 + [(1, 1)] * 3
     assert {name: len(state.dates(Word.DONE, name)) for name in "abcd"} == {"a": 3, "b": 3, "c": 0, "d": 3}
     assert state.dates(Word.FAILED, "c") == days(1, 2, 3)
+
+
+def in_order(**more: Any) -> tuple[Any, ...]:
+    """Three processors that go in one call a date, each but the first needing the one before it."""
+    called = {"service": S, "together": "all", "in_order": True} | more
+    needs = {"a": (), "b": (Need("a"),), "c": (Need("b", soft=True),)}
+    return tuple(processor(name, "one", *of, **called) for name, of in needs.items())
+
+
+def each(call: Call, pen: Pen, **said: Outcome) -> dict[Unit, Outcome]:
+    """What is not said to have gone otherwise is written and done."""
+    (on,) = call.batch.dates
+    for name in set(call.batch.processors) - said.keys():
+        pen.write(name, on)
+    return {Unit(name, on): said.get(name, DONE) for name in call.batch.processors}
+
+
+def test_in_order_a_date_goes_in_one_call_with_what_it_needs() -> None:
+    bench = Bench(in_order(), days=3)
+    state = bench.run(lambda call, _time, pen: pen.all(call), terms=Terms(concurrency=2))
+    assert [names for names, _ in bench.service.calls] == [("a", "b", "c")] * 3
+    assert (state.exit(), state.count(Word.DONE)) == ((0, "all done"), 9)
+    assert not any(event.degraded for event in bench.heard(UnitsEnded))
+    ended = [event.processor for event in bench.heard(UnitsEnded)]
+    assert ended.index("a") < ended.index("b") < ended.index("c"), "each table is looked at after those that it is made from"
+
+
+def test_behind_a_unit_that_failed_in_the_same_call_tables_decide() -> None:
+    """What was made without what it needs is done and degraded; what is not there is blocked by it, whatever was said of it."""
+    bench = Bench(in_order(), days=3)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Mapping[Unit, Outcome]:
+        broken = {"a": lost(Failure.PERMANENT, "no shots")}
+        match call.batch.dates.first.day:
+            case 2:
+                broken["b"] = lost(Failure.PERMANENT, "no a")
+            case 3:
+                broken["b"] = lost(Failure.UNKNOWN, "HTTP 504")
+        return each(call, pen, **broken)
+
+    state = bench.run(answer)
+    assert len(bench.service.calls) == 3, "a call again would do nothing for them"
+    assert {(word, name): state.dates(word, name) for word in Word for name in "abc" if state.dates(word, name)} == {
+        (Word.FAILED, "a"): days(1, 2, 3),
+        (Word.DONE, "b"): days(1),
+        (Word.BLOCKED, "b"): days(2, 3),
+        (Word.DONE, "c"): days(1, 2, 3),
+    }
+    degraded = {(event.processor, on) for event in bench.heard(UnitsEnded) for on in event.degraded}
+    assert degraded == {("b", day_of(1)), ("c", day_of(2)), ("c", day_of(3))}
+    assert {event.why for event in bench.heard(UnitsEnded) if event.word is Word.BLOCKED} == {"a failed"}
+    for number in range(1, 4):
+        bench.pen.write("a", day_of(number))
+    plan, coverage = bench.plan()
+    assert coverage.processors["b"].states[State.STALE] == days(1), "made before the hole was filled"
+    assert plan.planned()["b"].dates == days(2, 3)
+
+
+def test_what_went_behind_a_claim_that_is_not_borne_out_goes_again_with_it() -> None:
+    bench = Bench(in_order(), days=2)
+
+    def answer(call: Call, time: int, pen: Pen) -> Mapping[Unit, Outcome]:
+        if time == 1 and call.batch.dates == days(2):
+            pen.write("b", day_of(2), keys=1)
+            pen.write("c", day_of(2))
+            return each(call, pen, a=DONE, b=DONE, c=DONE)
+        return each(call, pen)
+
+    state = bench.run(answer)
+    assert [(names, on[0].day) for names, on in bench.service.calls] == [(tuple("abc"), 1), (tuple("abc"), 2), (tuple("abc"), 2)]
+    assert (state.exit()[0], state.count(Word.DONE), len(bench.heard(UnitsUnverified))) == (0, 6, 1)
+    assert not any(event.degraded for event in bench.heard(UnitsEnded))
+
+
+def test_a_call_in_order_that_fails_in_passing_comes_back_whole() -> None:
+    bench = Bench(in_order(attempts=2), days=1)
+    state = bench.run(lambda call, time, pen: lost(Failure.TRANSIENT, "HTTP 503") if time == 1 else pen.all(call))
+    assert [names for names, _ in bench.service.calls] == [tuple("abc")] * 2
+    assert state.count(Word.DONE) == 3
+    worse = Bench(in_order(attempts=2), days=1)
+    state = worse.run(lambda _call, _time, _pen: lost(Failure.TRANSIENT, "HTTP 503"))
+    assert [names for names, _ in worse.service.calls] == [tuple("abc")] * 2
+    assert {word: state.count(word) for word in (Word.FAILED, Word.BLOCKED)} == {Word.FAILED: 2, Word.BLOCKED: 1}
+
+
+def test_a_call_in_order_without_an_answer_is_looked_at_table_by_table() -> None:
+    bench = Bench(in_order(), days=1)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        if len(call.batch.processors) == 3:
+            pen.write("a", day_of(1))
+            return lost(Failure.UNKNOWN, "HTTP 504")
+        return pen.all(call)
+
+    state = bench.run(answer)
+    assert [names for names, _ in bench.service.calls] == [tuple("abc"), ("b",), ("c",)]
+    assert state.count(Word.DONE) == 3
 
 
 def gated(at_least: float) -> tuple[Layer, Layer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -115,5 +116,9 @@ def test_what_is_wrong(spec: Any, told: str) -> None:
 def test_those_that_go_together_are_called_one_way() -> None:
     one = Http(URL, together="l4", known_as="One")
     assert problems(one, Http(URL, together="l4", known_as="Two", seconds=3)) == []
+    command = Command(["x"], together="l4")
+    assert problems(one, command, replace(command, seconds=3)) == []
+    (problem,) = problems(command, replace(command, in_order=True))
+    assert problem.startswith('processor "p0" goes together with "p1" ("l4"), which is called another way')
     (problem,) = problems(one, Http(URL, together="l4", method="PUT"))
     assert problem.startswith('processor "p0" goes together with "p1" ("l4"), which is called another way')
