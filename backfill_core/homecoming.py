@@ -72,7 +72,7 @@ class Homecoming:
         self.record.say(BatchEnded(at=at, batch=number, seconds=seconds))
         for service in moved:
             self._say_breaker(service, at, now)
-        unknown = any(lost.failure is Failure.AUTH for lost in taken.lost)
+        unknown = any(lost.failure is Failure.AUTH for each in taken.values() for lost in each.lost)
         if self.record.state.identity_lost and not self.scheduler.paused and not unknown:
             self.record.say(IdentityBack(at=at))
         came = _Came(calling=calling, at=at, now=now)

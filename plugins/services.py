@@ -62,6 +62,7 @@ def L4(known_as: str, *, seconds: float) -> Http:  # noqa: N802
         service=_L4,
         identity=True,
         together="l4",
+        in_order=True,
         seconds=seconds,
     )
 
