@@ -66,9 +66,16 @@ class LocalCloud:
     """A BigQuery, and a server for each service that the project's specs call. A context manager, or `start` and `stop`."""
 
     def __init__(
-        self, session: Session, *, source: Path | None = None, variables: Mapping[str, str] | None = None, pace: float = 0.0
+        self,
+        session: Session,
+        *,
+        source: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+        pace: float = 0.0,
+        jobs: Mapping[str, Job] | None = None,
     ) -> None:
-        """The rows of ``source``, a DuckDB file, are in it from the start.
+        """The rows of ``source``, a DuckDB file, are in it from the start. ``jobs`` are what its services do for a processor,
+        where that is not what the project's local spec says.
 
         Its ports are those of the target's api_endpoint and, in ``variables``, of the services' addresses; without ``variables``
         they are free ones. ``pace`` times the ``seconds`` of its spec is what a date takes a service at least.
@@ -90,10 +97,11 @@ class LocalCloud:
         self.services: dict[str, ServiceServer] = {}
         self._variables: dict[str, ServiceServer] = {}
         plans = _plans(session.pipeline, variables)
-        jobs = self._jobs() if plans else None
+        given = jobs or {}
+        local = self._jobs() if any(each not in given for plan in plans.values() for each in plan.specs) else None
         for name, plan in plans.items():
-            assert jobs is not None, "made where there is a service"
-            server = _server(plan, {each: jobs.job(each) for each in plan.specs}, pace)
+            doing = {each: given.get(each) or local.job(each) for each in plan.specs}  # type: ignore[union-attr]
+            server = _server(plan, doing, pace)
             if plan.identity:
                 server.refuses = partial(self._refuses, plan.identity if isinstance(plan.identity, str) else server.url)
             self.services[name] = server
