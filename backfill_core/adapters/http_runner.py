@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
-from urllib.parse import quote, urljoin
 
 from backfill_core.adapters.call_folder import CallFolders, masked
+from backfill_core.adapters.http_requests import check_private, question_of, request_of, secrets_of, with_identity
 from backfill_core.adapters.http_wire import LateError, NoReplyError, NotSentError, Request, StoppedError, Wire
 from backfill_core.adapters.identity_sources import Identity, identity_source
 from backfill_core.adapters.identity_tokens import WITHIN, IdentityTokens, NoIdentityError
 from backfill_core.calls import call_values
 from backfill_core.events import Claim, Failure, Outcome
-from backfill_core.model.hosts import audience, is_private, origin
+from backfill_core.model.hosts import audience
 from backfill_core.model.http import Http, Poll
-from backfill_core.model.spec_validity import has_secret
-from backfill_core.model.templates import VARIABLE, Pieces, TemplateError, environment_names, fill, fill_text
+from backfill_core.model.templates import Pieces, TemplateError, fill_text
 from backfill_core.model.units import Unit
 from backfill_core.ports import BatchResult, Call
+from backfill_core.queries.dialect import Names
 from backfill_core.replies import Reply, outcome_of, read_reply, same_for_all
 
 #: Calls that never reached the service are sent again so many times, within about a second.
@@ -31,8 +29,6 @@ _CONNECTS = 3
 _FIRST_QUESTION = 0.1
 #: Characters of an answer that its log keeps.
 _KEPT = 100_000
-#: The part of an address in which a name stands for where the service is, and for no secret.
-_HOST = re.compile(r"(?:https?://)?[^/?#]*")
 _Outcomes = Mapping[Unit, Outcome]
 
 
@@ -64,17 +60,25 @@ class HttpRunner:
     """Runs `Http` specs."""
 
     def __init__(
-        self, folders: CallFolders, environment: Mapping[str, str] | None = None, tokens: IdentityTokens | None = None
+        self,
+        folders: CallFolders,
+        environment: Mapping[str, str] | None = None,
+        tokens: IdentityTokens | None = None,
+        place: Names | None = None,
     ) -> None:
-        """``environment`` is that of this process; without ``tokens`` they are those that Google's libraries find."""
+        """``environment`` holds what specs may name; without ``tokens`` they are those that Google's libraries find.
+
+        ``place`` is where the target keeps its tables.
+        """
         self.folders = folders
         self.environment = os.environ if environment is None else environment
         self.tokens = tokens or IdentityTokens(identity_source(Identity()))
+        self.place = place or Names()
         self.wire = Wire()
 
     def run(self, call: Call) -> BatchResult:
         assert isinstance(call.spec, Http)
-        secrets = self._secrets(call.spec)
+        secrets = secrets_of(call.spec, self.environment)
         try:
             outcomes = self._run(call, call.spec, secrets)
         except TemplateError as error:
@@ -86,14 +90,6 @@ class HttpRunner:
     def close(self) -> None:
         """Gives up what is under way: nobody knows what becomes of it."""
         self.wire.close()
-
-    def _secrets(self, spec: Http) -> list[str]:
-        """What shows nowhere: each environment variable that the spec names, but for those that say where the service is."""
-        urls = [spec.url, spec.poll.url if spec.poll else ""]
-        hosts = environment_names([found[0] for url in urls if (found := _HOST.match(url))], (VARIABLE,))
-        sent = [self.environment.get(name, "") for name in environment_names([spec.headers, spec.json])]
-        named = {name: self.environment.get(name, "") for name in environment_names(urls)}
-        return [*sent, *(value for name, value in named.items() if name not in hosts or "@" in value or "?" in value)]
 
     def _run(self, call: Call, spec: Http, secrets: list[str]) -> _Outcomes:
         names = {name: _name_of(call, name) for name in call.batch.processors}
@@ -107,14 +103,14 @@ class HttpRunner:
         going = _Going(
             call=call,
             spec=spec,
-            pieces=Pieces(call_values(call, names), self.environment),
+            pieces=Pieces(call_values(call, names, self.place), self.environment),
             names=names,
             secrets=secrets,
             log=log,
             until=None if limit is None else monotonic() + limit,
         )
-        request = _request(going)
-        _check_private(request.url, spec, secrets)
+        request = request_of(spec, going.pieces)
+        check_private(request.url, spec, secrets)
         log(f"> {request.method} {request.url}")
         if request.body:
             log(f"> {request.body.decode()}")
@@ -151,10 +147,10 @@ class HttpRunner:
             return self._connected(going, request)
         meant = audience(request.url) if wanted is True else fill_text(wanted, going.pieces)
         token = self._token(going, meant)
-        reply = self._connected(going, _identified(request, token))
+        reply = self._connected(going, with_identity(request, token))
         if reply.status == 401 and going.spec.meaning(401) == "auth":
             going.log(f"< HTTP 401 for a token for {meant}: once more with a new one")
-            reply = self._connected(going, _identified(request, self._token(going, meant, refused=token)))
+            reply = self._connected(going, with_identity(request, self._token(going, meant, refused=token)))
         return reply
 
     def _token(self, going: _Going, meant: str, refused: str | None = None) -> str:
@@ -184,13 +180,13 @@ class HttpRunner:
     def _poll(self, going: _Going, poll: Poll, asked: str, accepted: Reply) -> _Outcomes:
         """Asks what became of an accepted call until it says so, or its time is up."""
         try:
-            request = _question(going, poll, asked, accepted)
-            _check_private(request.url, going.spec, going.secrets)
+            request = question_of(going.spec, poll, going.pieces, asked=asked, accepted=accepted)
+            check_private(request.url, going.spec, going.secrets)
         except ValueError as error:  # it was accepted, and goes on unobserved
             return going.all(outcome_of("unknown", f"accepted, and cannot be asked after: {error}"))
         until = monotonic() + poll.within
         until = until if going.until is None else min(until, going.until)
-        wait, last = min(poll.every, _FIRST_QUESTION), "it is still at it"
+        wait, last = min(poll.every, _FIRST_QUESTION), "no answer"
         while True:
             if monotonic() + wait >= until:
                 return going.all(outcome_of("unknown", f"accepted, and no end after {_seconds(going, poll)} s: {last}"))
@@ -199,7 +195,7 @@ class HttpRunner:
             wait = min(poll.every, 2 * wait)
             try:
                 reply = self._send(replace(going, until=until), request)
-            except StoppedError:
+            except (StoppedError, LateError):  # the time is up, and what it said last is what is known
                 continue
             except (NotSentError, NoReplyError, NoIdentityError) as error:
                 last = str(error) or "no answer"
@@ -213,77 +209,6 @@ class HttpRunner:
                 last = next(iter(outcomes.values())).why
             else:
                 return outcomes
-
-
-def _request(going: _Going) -> Request:
-    """The request of a call. Raises TemplateError, and ValueError for an address that is none."""
-    spec, pieces = going.spec, going.pieces
-    url = _url(spec.url, pieces)
-    headers = {"Accept": "application/json", "X-Correlation-Id": "{correlation_id}"}
-    if spec.method != "GET":
-        headers["Idempotency-Key"] = "{idempotency_key}"
-    body = None
-    if spec.json is not None:
-        body = json.dumps(fill(spec.json, pieces), ensure_ascii=False).encode()
-        headers["Content-Type"] = "application/json"
-    return Request(method=spec.method, url=url, headers=_headers(headers, spec, pieces), body=body)
-
-
-def _question(going: _Going, poll: Poll, asked: str, accepted: Reply) -> Request:
-    """How to ask after an accepted call. Raises ValueError."""
-    try:
-        found = accepted.json()
-    except ValueError:
-        found = None
-    where = urljoin(asked, accepted.location) if accepted.location else None
-    pieces = Pieces({**going.pieces.values, "location": where}, going.pieces.environment, found)
-    url = _url(poll.url, pieces)
-    host = _HOST.match(poll.url)
-    # An answer may say what to ask for, never whom: that would send our headers wherever it likes.
-    if host and ("{location}" in host[0] or "{answer:" in host[0]) and origin(url) != origin(asked):
-        raise ValueError("it names another host to ask")
-    headers = {"Accept": "application/json", "X-Correlation-Id": "{correlation_id}"}
-    return Request(method="GET", url=url, headers=_headers(headers, going.spec, pieces))
-
-
-def _headers(usual: Mapping[str, str], spec: Http, pieces: Pieces) -> dict[str, str]:
-    """The usual headers and the spec's own, which win. A usual one without a value is left out."""
-    own = {name.lower() for name in spec.headers}
-    given = {name: value for name, value in usual.items() if name.lower() not in own}
-    filled = {}
-    for name, value in given.items():
-        if "{" not in value or pieces.values.get(value.strip("{}")):
-            filled[name] = fill_text(value, pieces)
-    filled |= {name: fill_text(value, pieces) for name, value in spec.headers.items()}
-    for name, value in filled.items():
-        if not value.isprintable() or not value.isascii():
-            raise ValueError(f"header {name} has signs in it that no header may have")
-    return filled
-
-
-def _identified(request: Request, token: str) -> Request:
-    return replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
-
-
-def _url(template: str, pieces: Pieces) -> str:
-    """An address filled in, each value in it quoted but for one that it begins with. Raises ValueError."""
-    begins = template.startswith(("${", "{location}", "{answer:"))
-    first, brace, rest = template.partition("}") if begins else ("", "", template)
-    head = fill_text(first + brace, pieces).rstrip("/") if begins and rest.startswith("/") else fill_text(first + brace, pieces)
-    url = head + fill_text(rest, pieces, lambda value: quote(value, safe=""))
-    try:
-        origin(url)
-    except ValueError as error:
-        raise ValueError(f"its address cannot be used: {error}") from error
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("its address has signs in it that no address may have")
-    return url
-
-
-def _check_private(url: str, spec: Http, secrets: list[str]) -> None:
-    """Raises ValueError where a secret could be read on its way."""
-    if (has_secret(spec) or any(secrets)) and not is_private(url):
-        raise ValueError(f"a secret would go to {origin(url)[1]} over plain http. Use https")
 
 
 def _in_passing(outcomes: _Outcomes) -> bool:

@@ -145,11 +145,7 @@ def carry_out_plan(
 
 
 def _preflight(session: Session, warehouse: OpenWarehouse, plan: Plan) -> None:
-    """Says what was found. Raises PreflightFailed for what would spoil the run. An embedded warehouse's plan has shown it all."""
-    from backfill_core.project.settings import LocalTarget
-
-    if isinstance(session.target, LocalTarget):
-        return
+    """Says what was found. Raises PreflightFailed for what would spoil the run."""
     from backfill_core.project.preflight import refuse_unfit
 
     for finding in refuse_unfit(session, warehouse, plan):

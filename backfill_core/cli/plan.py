@@ -75,10 +75,9 @@ def _plan(ask: Ask, out: str | None, concurrency: int | None, shape: str, *, exi
         looked = look(session, warehouse, ask.asking)
         plan = make_plan(session.pipeline, looked.coverage, looked.request)
         cost = _cost(session, warehouse, plan)
-    body = json.dumps(plan.to_json(), indent=1) + "\n"
     if out:
         try:
-            Path(out).write_text(body, encoding="utf-8")
+            Path(out).write_text(json.dumps(plan.to_json(), indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise BadUsage(message=f"cannot write {out}: {error.strerror}") from error
     for warning in looked.warnings:

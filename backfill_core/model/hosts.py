@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
+#: The part of an address in which a name stands for where a service is, and for no secret.
+_HOST = re.compile(r"(?:https?://)?[^/?#]*")
 #: Headers that hold a secret, however it was put there.
 SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key")
 
@@ -16,6 +19,12 @@ def is_private(url: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
+
+
+def host_part(template: str) -> str:
+    """What of an address says where it is, names in braces and all."""
+    found = _HOST.match(template)
+    return found[0] if found else ""
 
 
 def audience(url: str) -> str:

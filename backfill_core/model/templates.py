@@ -22,6 +22,8 @@ NAMES: Mapping[str, str] = {
     "dates": "its dates",
     "processor": "its only processor",
     "processors": "its processors",
+    "prefix": "what stands before every dataset's name on the target; may be nothing",
+    "dataset": "the dataset of its tables on the target, prefix and all",
     "run": "the run's name",
     "batch": "the call's number in the run",
     "attempt": "which call of these units it is, from 1 on",
@@ -162,7 +164,7 @@ def _value(field: Field, pieces: Pieces) -> Any:
         value = pieces.values.get(field.name)
     if value is None:
         raise TemplateError(f"this call has no {field}")
-    if value in ("", [], ()):
+    if value in ("", [], ()) and field.name != "prefix":
         raise TemplateError(f"{field} is empty in this call")
     return value
 

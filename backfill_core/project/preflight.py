@@ -11,11 +11,14 @@ from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.dates import Span
 from backfill_core.errors import PreflightFailed, Problem, did_you_mean
 from backfill_core.graph import Pipeline
+from backfill_core.model.command import Command
+from backfill_core.model.http import Http
 from backfill_core.model.processor import Processor
 from backfill_core.model.runs import Sql
 from backfill_core.model.table import Table
 from backfill_core.observe import missing_tables, read_calendars, table_questions
 from backfill_core.plan import Plan
+from backfill_core.project.runners import check_environment
 from backfill_core.project.session import Session
 
 if TYPE_CHECKING:
@@ -57,17 +60,34 @@ def preflight(session: Session, warehouse: OpenWarehouse, use: Use) -> list[Find
         found = list(_local(session, warehouse, use))
     else:
         found = list(_cloud(session.pipeline, _columns_named(session, use.today), warehouse, use))
+    found += _services(session, use.fills)
     return sorted(dict.fromkeys(found), key=lambda finding: not finding.stops)
 
 
 def refuse_unfit(session: Session, warehouse: OpenWarehouse, plan: Plan) -> list[Finding]:
-    """The findings that do not stop the plan. Raises PreflightFailed with those that do."""
-    found = preflight(session, warehouse, use_of(plan))
+    """The findings that do not stop the plan. Raises PreflightFailed with those that do, UnsetVariable before anybody is asked.
+
+    Of an embedded warehouse the plan has shown all but the services.
+    """
+    check_environment(session.pipeline, plan, session.variables)
+    use = use_of(plan)
+    embedded = isinstance(warehouse, DuckDBWarehouse)
+    found = _services(session, use.fills) if embedded else preflight(session, warehouse, use)
     stopping = [finding.what for finding in found if finding.stops]
     if stopping:
         last = f"{stopping[-1]} Nothing was run" if stopping[-1].endswith(".") else f"{stopping[-1]}; nothing was run"
         raise PreflightFailed(Problem("", what) for what in (*stopping[:-1], last))
     return found
+
+
+def _services(session: Session, names: Iterable[str]) -> list[Finding]:
+    pipeline = session.pipeline
+    called = [name for name in names if isinstance(pipeline.processors[name].spec_for(pipeline.runtime), Http | Command)]
+    if not called:
+        return []
+    from backfill_core.project.service_checks import service_findings  # it asks over HTTP, which few runs need
+
+    return service_findings(session, called)
 
 
 def _local(session: Session, warehouse: DuckDBWarehouse, use: Use) -> Iterator[Finding]:

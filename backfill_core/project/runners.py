@@ -20,6 +20,7 @@ from backfill_core.ports import Runner
 from backfill_core.project.load import load_project
 from backfill_core.project.session import Session
 from backfill_core.project.settings import GcpTarget, Target
+from backfill_core.queries.dialect import Names
 
 if TYPE_CHECKING:
     from backfill_core.adapters.identity_tokens import IdentityTokens
@@ -54,16 +55,17 @@ def open_runners(
         if kinds & {Command, Http}:
             from backfill_core.adapters.call_folder import CallFolders
 
-            folders = CallFolders(session.state)
+            place = Names(datasets=target.datasets, prefix=target.prefix)
+            folders, named = CallFolders(session.state), session.variables
             if Command in kinds and isinstance(warehouse, DuckDBWarehouse):
                 from backfill_core.adapters.command_runner import CommandRunner
 
-                command = CommandRunner(session.root, folders, ParquetLoader(warehouse), variables=session.variables)
+                command = CommandRunner(session.root, folders, ParquetLoader(warehouse), variables=named, place=place)
                 found[Command] = stack.enter_context(closing(command))
             if Http in kinds:
                 from backfill_core.adapters.http_runner import HttpRunner
 
-                http = HttpRunner(folders, session.variables, identity_tokens(target, session.root))
+                http = HttpRunner(folders, named, identity_tokens(target, session.root), place)
                 found[Http] = stack.enter_context(closing(http))
         yield found
 

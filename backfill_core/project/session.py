@@ -23,6 +23,7 @@ from backfill_core.model.reviews import Accepted, Reviews
 from backfill_core.observe import closed_span, observe, read_calendars, season_span
 from backfill_core.ports import Warehouse
 from backfill_core.project.load import check_sql_files, load_project
+from backfill_core.project.passing_on import check_services_told
 from backfill_core.project.reviews import check_range, read_reviews
 from backfill_core.project.settings import (
     GcpTarget,
@@ -227,6 +228,7 @@ def open_project(folder: Path, target: str | None) -> Session:
         warnings.append(f"warehouse {place.target.warehouse} is not there yet; the first run makes it")
     pipeline = Pipeline.build(found, place.target.runtime)
     check_sql_files(place.root, pipeline)
+    check_services_told(pipeline, place.target_name, place.target)
     return Session(
         root=place.root,
         settings=place.settings,

@@ -60,6 +60,8 @@ class Done:
 class LayerService:
     """What the three kinds share: their jobs, one after the other, each under its lock."""
 
+    path: str
+
     def __init__(self, jobs: Mapping[str, Job], limits: Limits | None = None) -> None:
         """``jobs`` are those of each processor, by its name at the service and in the order in which all of them run."""
         self.jobs = dict(jobs)
@@ -70,6 +72,9 @@ class LayerService:
         #: Until when each lock is held.
         self._locks: dict[tuple[str, date], float] = {}
         self._lock = threading.Lock()
+
+    def knows(self, asked: Asked) -> bool:
+        return (asked.method, asked.path) == ("POST", self.path)
 
     def takes_a_place(self, asked: Asked) -> bool:
         return asked.method == "POST"
@@ -157,8 +162,6 @@ class DateService(LayerService):
     path = "/process-date"
 
     def answer(self, asked: Asked, fault: ServiceFault | None) -> Said:
-        if asked.path != self.path or asked.method != "POST":
-            return _nothing_there(asked)
         body = asked.body or {}
         if not body.get("analysis_date"):
             return Said(status=400, body={"error": "analysis_date is required"})
@@ -180,8 +183,6 @@ class RangeService(LayerService):
     path = "/process-date-range"
 
     def answer(self, asked: Asked, fault: ServiceFault | None) -> Said:
-        if asked.path != self.path or asked.method != "POST":
-            return _nothing_there(asked)
         body = asked.body or {}
         if not body.get("start_date") or not body.get("end_date"):
             return Said(status=400, body={"error": "start_date and end_date are required"})
@@ -215,11 +216,12 @@ class StartService(LayerService):
         #: Calls that named no date.
         self.without_date = 0
 
+    def knows(self, asked: Asked) -> bool:
+        return (asked.method, asked.path) in (("POST", self.path), ("GET", "/status"))
+
     def answer(self, asked: Asked, fault: ServiceFault | None) -> Said:
-        if (asked.method, asked.path) == ("GET", "/status"):
+        if asked.method == "GET":
             return self._status(asked.query.get("game_date", ""))
-        if (asked.method, asked.path) != ("POST", self.path):
-            return _nothing_there(asked)
         given = (asked.body or {}).get("game_date")
         self.without_date += not given
         try:
@@ -261,10 +263,6 @@ class StartService(LayerService):
 KINDS: Mapping[str, type[DateService] | type[RangeService] | type[StartService]] = {
     kind.path: kind for kind in (DateService, RangeService, StartService)
 }
-
-
-def _nothing_there(asked: Asked) -> Said:
-    return Said(status=404, body={"error": f"nothing is at {asked.method} {asked.path}"})
 
 
 def _outer(error: Exception) -> Said:

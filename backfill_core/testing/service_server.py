@@ -47,8 +47,14 @@ class Answering(Protocol):
     def answer(self, asked: Asked, fault: ServiceFault | None) -> Said:
         """Does what is asked. ``fault`` is a trouble that is not one of the wire."""
 
+    def knows(self, asked: Asked) -> bool:
+        """Whether there is anything at that address. Whoever asks for something else meets no fault."""
+
     def takes_a_place(self, asked: Asked) -> bool:
         """Whether it keeps an instance busy."""
+
+    def stop(self) -> None:
+        """Gives up what is under way."""
 
 
 #: Why a request with that Authorization header is not let in; empty: it is.
@@ -75,7 +81,7 @@ class ServiceServer:
         self.refuses: Refuses | None = None
         self.queue = queue
         self.faults = Faults()
-        #: Every request that was let in.
+        #: Every request that was let in, and that there is something for.
         self.requests: list[Asked] = []
         #: Most requests that were served at once.
         self.most = 0
@@ -101,6 +107,7 @@ class ServiceServer:
 
     def stop(self) -> None:
         self.over.set()
+        self.behind.stop()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join(5)
@@ -167,6 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(Said(status=400, body={"error": "the body is no JSON"}))
             return
         asked = Asked(method=self.command, path=url.path, query=query, headers=dict(self.headers), body=body, text=text)
+        if not self.owner.behind.knows(asked):
+            self._send(Said(status=404, body={"error": f"nothing is at {asked.method} {asked.path}"}))
+            return
         self.owner.requests.append(asked)
         fault = self.owner.faults.next(text or self.path)
         if fault is not None and fault.trouble is Trouble.STATUS:

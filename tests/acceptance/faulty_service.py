@@ -48,12 +48,18 @@ class Service:
 
     answer: Callable[[Asked, int], Said]
     asked: list[Asked] = field(default_factory=list)
+    #: Requests that see whether it is there, and what it says to them: it does no work for them.
+    probes: list[Asked] = field(default_factory=list)
+    probed: Callable[[Asked], Said] = field(default=lambda _asked: Said(404))
     over: Event = field(default_factory=Event)
     came: Event = field(default_factory=Event)
     url: str = ""
     lock: Lock = field(default_factory=Lock)
 
     def take(self, asked: Asked) -> Said:
+        if asked.path == "/robots.txt":
+            self.probes.append(asked)
+            return self.probed(asked)
         with self.lock:
             before = sum(each.path == asked.path for each in self.asked)
             self.asked.append(asked)

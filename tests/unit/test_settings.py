@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from backfill_core.errors import BadSettings
-from backfill_core.project.settings import GcpTarget, environment, find_root, leaves, load_settings, masked, origin, read_layers
+from backfill_core.project.settings import GcpTarget, environment, find_root, load_settings, origin, read_layers
+from backfill_core.project.shown_settings import leaves, masked
 
 CLOUD = '[targets.cloud]\nruntime = "gcp"\nproject = "p"\nlanding = "landing"\n'
 
@@ -41,6 +42,30 @@ def test_the_environment_wins_over_dotenv_and_that_over_the_file(tmp_path: Path,
     [
         (CLOUD + 'projct = "x"', "", 'backfill.toml: no setting "targets.cloud.projct". Did you mean "project"?'),
         ("concurency = 3\n" + CLOUD, "", 'backfill.toml: no setting "concurency". Did you mean "concurrency"?'),
+        (CLOUD + 'banana = "x"', "", 'backfill.toml: no setting "targets.cloud.banana". There are: landing, datasets, prefix,'),
+        (CLOUD + 'warehouse = "x"', "", 'backfill.toml: no setting "targets.cloud.warehouse": it is one of runtime local'),
+        (CLOUD + 'identity_comand = "x"', "", 'no setting "targets.cloud.identity_comand". Did you mean "identity_command"?'),
+        (CLOUD + "in_flight = { servces = {} }", "", 'no setting "targets.cloud.in_flight.servces". Did you mean "services"?'),
+        (
+            CLOUD + "identity_command = 'gcloud \"x'",
+            "",
+            "targets.cloud.identity_command: it cannot be read as a command: No closing",
+        ),
+        (CLOUD + 'identity_command = "print {aud}"', "", 'it names "{aud}". There is {audience} alone'),
+        (CLOUD + 'metadata_host = "example.com:80"', "", "and example.com is no host of this machine's or Google's"),
+        ("[target.cloud]\nruntime = 'gcp'\n", "", 'target is the name of one, where none is typed. Did you mean "targets"?'),
+        (CLOUD, "BACKFILL_TARGETS__CLUOD__PROJECT=x", '.env: no target "cluod". Did you mean "cloud"? Targets: cloud'),
+        (
+            CLOUD,
+            "BACKFILL_TARGETS__CLOUD__IMPERSONTE=x",
+            '.env: no setting "targets.cloud.impersonte". Did you mean "impersonate"?',
+        ),
+        (
+            CLOUD,
+            "BACKFILL_TARGET__CLOUD__PROJECT=x",
+            '.env: no setting "BACKFILL_TARGET__CLOUD__PROJECT". Did you mean "BACKFILL_TARGETS__CLOUD__PROJECT"?',
+        ),
+        (CLOUD, "BACKFILL_CONCURRENCY__X=3", 'no setting "BACKFILL_CONCURRENCY__X". There is "BACKFILL_CONCURRENCY" alone.'),
         (CLOUD, "BACKFILL_CONCURENCY=3", '.env: no setting "BACKFILL_CONCURENCY". Did you mean "BACKFILL_CONCURRENCY"?'),
         (CLOUD, "BACKFILL_TARGETS__CLOUD__PROJCT=3", '.env: no setting "targets.cloud.projct". Did you mean "project"?'),
         (
@@ -76,3 +101,16 @@ def test_secrets_are_masked() -> None:
     assert masked(("targets", "cloud", "api_token"), "abc") == "***"
     assert masked(("targets", "cloud", "api_endpoint"), "https://user:word@host/") == "https://***@host/"
     assert masked(("targets", "cloud", "project"), "p") == "p"
+    gcloud = "gcloud auth print-identity-token --audiences={audience}"
+    assert masked(("targets", "cloud", "identity_command"), gcloud) == gcloud
+    curl = 'curl --api-key=k1 -H "Authorization: Bearer b2" "https://me:pw@host/"'
+    told = 'curl --api-key=*** -H "Authorization: Bearer ***" "https://***@host/"'
+    assert masked(("targets", "cloud", "identity_command"), curl) == told
+
+
+def test_the_environment_is_told_as_dotenv_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKFILL_TARGETS__CLOUD__METADATA_HOTS", "x")
+    with pytest.raises(
+        BadSettings, match=r'environment: no setting "targets\.cloud\.metadata_hots"\. Did you mean "metadata_host"'
+    ):
+        load_settings(settings(tmp_path))
