@@ -87,9 +87,7 @@ def test_whatever_comes_back_every_unit_has_one_outcome(answer: Answer | None, f
     assert outcomes is None or set(outcomes) == UNITS
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"e": "DATA_INCOMPLETE"}', b'{"detail": {"code": "data_incomplete"}}', b"DATA_INCOMPLETE"]
-)
+@pytest.mark.parametrize("body", [b'{"e": "DATA_INCOMPLETE"}', b'{"detail": {"code": "data_incomplete"}}', b"DATA_INCOMPLETE"])
 def test_a_sign_that_names_no_place_is_looked_for_in_all_of_an_answer(body: bytes) -> None:
     answer = Answer(signs=(Sign("declined", status=503, contains="DATA_INCOMPLETE"),))
     for status, claim in ((503, Claim.DECLINED), (500, Claim.FAILED)):
