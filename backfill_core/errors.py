@@ -89,7 +89,7 @@ class BadReviews(BackfillError):
 
 
 class BadPlanFile(BackfillError):
-    """cannot use plan {path}: {problem}. Make it anew: backfill plan --out {path}"""
+    """cannot use plan {path}: {problem}. Make one: backfill plan --out plan.json"""
 
 
 class PlanDrifted(BackfillError):
@@ -134,7 +134,7 @@ class InvalidProject(BackfillError):
 
 
 class WarehouseHeld(BackfillError):
-    """{who} holds the warehouse {path}. {look}"""
+    """{who} holds {what}. {look}"""
 
     label = "refused"
 

@@ -40,7 +40,7 @@ from backfill_core.model.runs import RunSpec
 from backfill_core.model.units import Unit
 from backfill_core.observe import observe
 from backfill_core.plan import Plan
-from backfill_core.ports import BatchResult, Clock, Journal, Landing, Listener, Occasion, Runner, Warehouse
+from backfill_core.ports import BatchResult, Clock, Holds, Journal, Landing, Listener, Occasion, Runner, Warehouse
 from backfill_core.record import Record
 from backfill_core.reports.jsons import coverage_json
 from backfill_core.reports.words import plural
@@ -155,12 +155,12 @@ class Execution:
         #: When it was last looked for instructions, and the last one's number.
         self.listened, self.instruction = float("-inf"), 0
 
-    def run(self, started: RunStarted, resource: str) -> RunState:
-        """Carries the plan out under a lease on ``resource`` and returns how it ended.
+    def run(self, started: RunStarted, holds: Holds) -> RunState:
+        """Carries the plan out under leases on what it ``holds`` and returns how it ended.
 
-        Raises WarehouseHeld when another run holds it, and any BackfillError that ends the run early, after recording it.
+        Raises WarehouseHeld when another run is in the way, and any BackfillError that ends the run early, after recording it.
         """
-        self.record.begin(started, resource)
+        self.record.begin(started, holds)
         self.drain.wakes(self.home)
         code, reason = ExitCode.INCOMPLETE, "stopped by an error"
         after: Mapping[str, object] = {}

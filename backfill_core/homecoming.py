@@ -66,14 +66,14 @@ class Homecoming:
     def _take(self, number: int, result: BatchResult, started: datetime) -> None:
         now, at = self.ticks(), self.clock.now()
         taken = self.verifier.take(self.scheduler.in_flight[number].batch, result, started)
-        calling, moved = self.scheduler.came_home(number, now, {lost.failure for each in taken.values() for lost in each.lost})
+        failures = {lost.failure for each in taken.values() for lost in each.lost}
+        calling, moved = self.scheduler.came_home(number, now, failures)
         seconds = now - calling.left
         self.slowest = max(self.slowest, seconds)
         self.record.say(BatchEnded(at=at, batch=number, seconds=seconds))
         for service in moved:
             self._say_breaker(service, at, now)
-        unknown = any(lost.failure is Failure.AUTH for each in taken.values() for lost in each.lost)
-        if self.record.state.identity_lost and not self.scheduler.paused and not unknown:
+        if self.record.state.identity_lost and not self.scheduler.paused and Failure.AUTH not in failures:
             self.record.say(IdentityBack(at=at))
         came = _Came(calling=calling, at=at, now=now)
         for name, of_it in taken.items():

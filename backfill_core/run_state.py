@@ -70,7 +70,7 @@ class RunState:
     degraded: dict[str, DateSet] = field(default_factory=dict)
     endings: list[Ending] = field(default_factory=list)
     in_flight: dict[int, BatchStarted] = field(default_factory=dict)
-    #: Seconds in calls, and units in them, by processor; calls that wrote nothing are left out.
+    #: Seconds that verified units took in their latest call, and how many they were, by processor: none that wrote nothing.
     worked: dict[str, tuple[float, int]] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     unverified: int = 0
@@ -106,7 +106,8 @@ class RunState:
     #: When the first and the latest unit were verified as done.
     first_done: datetime | None = None
     last_done: datetime | None = None
-    _calls: dict[int, tuple[BatchStarted, float]] = field(default_factory=dict)
+    #: Seconds that units took whose calls came home, until they have their word: by processor and day number.
+    _spent: dict[str, dict[int, float]] = field(default_factory=dict)
 
     @classmethod
     def fold(cls, name: str, events: Iterable[Event]) -> RunState:
@@ -131,7 +132,10 @@ class RunState:
             case BatchEnded():
                 call = self.in_flight.pop(event.batch, None)
                 if call:
-                    self._calls[event.batch] = (call, event.seconds)
+                    days = call.dates.numbers()
+                    each = event.seconds / (len(days) * len(call.processors))
+                    for name in call.processors:
+                        self._spent.setdefault(name, {}).update(dict.fromkeys(days, each))
             case UnitsEnded():
                 self._end(event)
             case UnitsUnverified():
@@ -211,11 +215,11 @@ class RunState:
             if event.processor in self.paces:
                 pace = self.paces[event.processor]
                 pace.latest, pace.done = event.at, pace.done + len(event.dates)
-            if event.batch in self._calls:
-                call, seconds = self._calls.pop(event.batch)
-                share = len(event.dates) / len(call.dates) if call.dates else 0.0
-                spent, count = self.worked.get(event.processor, (0.0, 0))
-                self.worked[event.processor] = (spent + seconds * share, count + len(event.dates))
+        spent = self._spent.get(event.processor, {})
+        taken = [seconds for day in event.dates.numbers() if (seconds := spent.pop(day, None)) is not None]
+        if event.word is Word.DONE and taken:
+            seconds, count = self.worked.get(event.processor, (0.0, 0))
+            self.worked[event.processor] = (seconds + sum(taken), count + len(taken))
 
     def dates(self, word: Word, processor: str | None = None) -> DateSet:
         """Dates that ended with that word, of one processor or of all together."""

@@ -88,8 +88,12 @@ def mask_file(path: Path, secrets: Collection[str]) -> None:
 def _forms(secrets: Collection[str]) -> list[str]:
     """The secrets as they stand in texts, in JSON and in addresses, the longest first."""
     long = [secret for secret in secrets if len(secret) >= _SHORTEST]
-    forms = {form for secret in long for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
+    forms = {form for secret in long for form in (secret, *_in_json(secret), quote(secret, safe=""))}
     return sorted(forms, key=lambda form: (-len(form), form))
+
+
+def _in_json(secret: str) -> tuple[str, str]:
+    return json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
 
 
 def tail(path: Path) -> bytes:

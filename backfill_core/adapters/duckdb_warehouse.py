@@ -242,7 +242,7 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         holder = re.search(r"PID (\d+)", str(error))
         if "lock" in str(error).lower():
             who = f"pid {holder.group(1)}" if holder else "another process"
-            raise WarehouseHeld(who=who, path=path, look="Wait for it, or look: backfill status") from error
+            raise WarehouseHeld(who=who, what=f"the warehouse {path}", look="Wait for it, or look: backfill status") from error
         raise WarehouseError(path=path, problem=_first_line(error)) from error
     except (duckdb.Error, OSError) as error:
         raise WarehouseError(path=path, problem=_first_line(error)) from error

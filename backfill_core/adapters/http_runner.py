@@ -12,7 +12,7 @@ from backfill_core.adapters.call_folder import CallFolders, masked
 from backfill_core.adapters.http_requests import check_private, question_of, request_of, secrets_of, with_identity
 from backfill_core.adapters.http_wire import LateError, NoReplyError, NotSentError, Request, StoppedError, Wire
 from backfill_core.adapters.identity_sources import Identity, identity_source
-from backfill_core.adapters.identity_tokens import WITHIN, IdentityTokens, NoIdentityError
+from backfill_core.adapters.identity_tokens import WITHIN, IdentityTokens, NoIdentityError, scrubbed
 from backfill_core.calls import call_values
 from backfill_core.events import Claim, Failure, Outcome
 from backfill_core.model.hosts import audience
@@ -85,7 +85,7 @@ class HttpRunner:
             outcomes = same_for_all(call.batch, outcome_of("failed", f"nothing was sent: {error}"))
         except (OSError, ValueError) as error:
             outcomes = same_for_all(call.batch, outcome_of("failed", f"nothing was sent: {error}"))
-        return BatchResult(outcomes={unit: _masked(outcome, secrets) for unit, outcome in outcomes.items()})
+        return BatchResult(outcomes={unit: _masked(outcome, call.spec, secrets) for unit, outcome in outcomes.items()})
 
     def close(self) -> None:
         """Gives up what is under way: nobody knows what becomes of it."""
@@ -97,7 +97,7 @@ class HttpRunner:
 
         def log(text: str) -> None:
             with path.open("a", encoding="utf-8") as file:
-                file.write(masked(text, secrets) + "\n")
+                file.write(_shown(text, spec, secrets) + "\n")
 
         limit = spec.time_limit
         going = _Going(
@@ -225,7 +225,7 @@ def _name_of(call: Call, name: str) -> str:
 
 
 def _log_reply(going: _Going, reply: Reply) -> None:
-    said = masked(reply.body.decode("utf-8", "replace"), going.secrets)[:_KEPT]
+    said = _shown(reply.body.decode("utf-8", "replace"), going.spec, going.secrets)[:_KEPT]
     with suppress(OSError):  # what the service did counts, whether it can be written down here or not
         going.log(f"< HTTP {reply.status}" + (f"\n< {said}" if said else ""))
 
@@ -235,5 +235,11 @@ def _seconds(going: _Going, poll: Poll) -> str:
     return f"{poll.within if limit is None else min(poll.within, limit):g}"
 
 
-def _masked(outcome: Outcome, secrets: list[str]) -> Outcome:
-    return replace(outcome, why=masked(outcome.why, secrets)) if any(secrets) and outcome.why else outcome
+def _masked(outcome: Outcome, spec: Http, secrets: list[str]) -> Outcome:
+    return replace(outcome, why=_shown(outcome.why, spec, secrets)) if any(secrets) and outcome.why else outcome
+
+
+def _shown(text: str, spec: Http, secrets: list[str]) -> str:
+    """The text without secrets; of a service that gets tokens also without what it cut out of one."""
+    clean = masked(text, secrets)
+    return scrubbed(clean) if spec.identity else clean

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,12 +144,5 @@ def _impersonated(identity: Identity, audience: str, request: Transport) -> Any:
         source = service_account.Credentials.from_service_account_file(str(identity.credentials), scopes=[_SCOPE])
     else:
         source, _ = google.auth.default(scopes=[_SCOPE], request=request)
-    # This one answers with a field "token", which the library's own log would show.
-    logging.getLogger("google.auth.transport.requests").addFilter(_without_answers)
     target = impersonated_credentials.Credentials(source, target_principal=identity.impersonate, target_scopes=[_SCOPE])
     return impersonated_credentials.IDTokenCredentials(target, target_audience=audience, include_email=True)
-
-
-def _without_answers(record: logging.LogRecord) -> bool:
-    """Whether a record of a library's log holds no answer."""
-    return not isinstance(vars(record).get("httpResponse"), Mapping)

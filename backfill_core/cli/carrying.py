@@ -53,7 +53,7 @@ _OPTIONS = (
     click.option("--retry-exhausted", is_flag=True, help="Call units too that failed the same way again and again."),
     click.option("--allow-shrink", metavar="WHY", help="Let a date hold fewer keys than before; the journal keeps why."),
     click.option("--skip-preflight", is_flag=True, help="Do not ask first whether the target is fit for it."),
-    click.option("--wait", is_flag=True, help="Wait while another run holds the warehouse."),
+    click.option("--wait", is_flag=True, help="Wait while another run holds what this one needs."),
     click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", help="Of the run's log, .backfill/logs/RUN.log."
     ),
@@ -84,10 +84,10 @@ def carry_out_plan(
     command the same target.
     """
     from backfill_core.cli.progress import Progress
-    from backfill_core.cli.waiting import free_warehouse
+    from backfill_core.cli.waiting import free_warehouse, waited_for_tables
     from backfill_core.execute import Drain
     from backfill_core.planning.drift import drift
-    from backfill_core.project.carry_out import ALLOW_SHRINK, carry_out
+    from backfill_core.project.carry_out import carry_out
     from backfill_core.project.exhausted import exhausted_units
     from backfill_core.reports.run_texts import closing_lines
 
@@ -107,6 +107,8 @@ def carry_out_plan(
                 sys.exit(ExitCode.INTERRUPTED)
         with free_warehouse(session, read_only=False, wait=how.wait) as warehouse:
             plan, coverage, lines = planning(warehouse)
+            while plan.units and waited_for_tables(session, plan, wait=how.wait):
+                plan, coverage, lines = planning(warehouse)
             if agreed is None:
                 click.echo("\n".join(lines[:-1] if plan.units else lines))
             elif drift(agreed, plan):
@@ -130,7 +132,7 @@ def carry_out_plan(
                     drain=drain,
                     listeners=(progress,),
                     allow_blocked=how.allow_blocked,
-                    overrides={ALLOW_SHRINK: how.allow_shrink} if how.allow_shrink else {},
+                    overrides=_overrides(how),
                     exhausted=exhausted,
                     log_shape=how.log_format,
                 )
@@ -144,12 +146,20 @@ def carry_out_plan(
         sys.exit(state.ended.exit_code)
 
 
+def _overrides(how: How) -> dict[str, str]:
+    """The guards that somebody set aside, with what they said."""
+    from backfill_core.project.carry_out import ALLOW_SHRINK, SKIP_PREFLIGHT
+
+    said = {SKIP_PREFLIGHT: "the target was not looked at first"} if how.skip_preflight else {}
+    return said | ({ALLOW_SHRINK: how.allow_shrink} if how.allow_shrink else {})
+
+
 def _preflight(session: Session, warehouse: OpenWarehouse, plan: Plan) -> None:
     """Says what was found. Raises PreflightFailed for what would spoil the run."""
     from backfill_core.project.preflight import refuse_unfit
 
     for finding in refuse_unfit(session, warehouse, plan):
-        click.echo(f"warning: {finding.what}", err=True)
+        click.echo(f"warning: {finding.what}.", err=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 from backfill_core.model.meanings import Means
 from backfill_core.model.runs import Called
-from backfill_core.model.secret import Secret
+from backfill_core.model.templates import Secret
 
 #: What an exit code means where a spec says nothing; every other one: failed for good. 75 is EX_TEMPFAIL of sysexits.
 EXIT_CODES: Mapping[int, Means] = {0: "done", 75: "transient"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from backfill_core.model.meanings import Means
 from backfill_core.model.runs import Called
-from backfill_core.model.secret import Secret
+from backfill_core.model.templates import Secret
 
 #: What a status means where a spec says nothing. 504: whoever stood between gave up, and the service may go on.
 STATUSES: Mapping[int, Means] = {401: "auth", 408: "transient", 425: "transient", 429: "transient", 504: "unknown"}

@@ -14,8 +14,8 @@ from backfill_core.model.http import Answer, Http
 from backfill_core.model.meanings import MEANINGS
 from backfill_core.model.processor import Processor
 from backfill_core.model.runs import Called, Python, RunSpec
-from backfill_core.model.secret import Secret
-from backfill_core.model.templates import DAYS, NAMES, SECRET, VARIABLE, TemplateError, environment_names, fields, texts
+from backfill_core.model.table import Table
+from backfill_core.model.templates import DAYS, NAMES, SECRET, VARIABLE, Secret, TemplateError, environment_names, fields, texts
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -156,6 +156,23 @@ def _company_problems(processor: Processor, spec: Called, runtime: str, processo
             continue
         if theirs.together == spec.together and _way(theirs) != _way(spec):
             yield f'goes together with "{other.name}" ("{spec.together}"), which is called another way. Make them alike'
+        elif (
+            theirs.together == spec.together
+            and isinstance(spec, Http)
+            and "dataset" in _named(spec)
+            and _dataset(processor) != _dataset(other)
+        ):
+            there = f'goes together with "{other.name}", whose table is in {_dataset(other)}'
+            yield f"names {{dataset}}, and {there} and not in {_dataset(processor)}. Take {{prefix}}"
+
+
+def _named(spec: Http) -> set[str]:
+    """The names in what is sent."""
+    return {field.name for text in texts([spec.url, spec.headers, spec.json]) for field in _fields(text)}
+
+
+def _dataset(processor: Processor) -> str:
+    return processor.writes.name.partition(".")[0] if isinstance(processor.writes, Table) else ""
 
 
 def _way(spec: Called) -> Called:

@@ -7,12 +7,12 @@ and never an empty text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from string import Formatter
 from typing import Any, NamedTuple
-
-from backfill_core.model.secret import Secret
 
 #: What a call tells: name -> what it is.
 NAMES: Mapping[str, str] = {
@@ -37,11 +37,38 @@ NAMES: Mapping[str, str] = {
 DAYS = ("date", "date_from", "date_to", "dates")
 #: Fields that stand for environment variables: ``${NAME}``, and what a `Secret` is written as.
 VARIABLE, SECRET = "$", "secret"
+#: What a Secret is made from.
+_SOURCE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 _BRACES = "Two braces, {{ and }}, stand for one"
 
 
 class TemplateError(ValueError):
     """A template that cannot be filled; the text says which name and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The value of an environment variable, ``Secret("env:KEY")``, where a text may stand in headers, body and environment.
+
+    It is looked up when a call leaves, shows nowhere, and leaves only over https or to this machine. In a longer text it is
+    written ``f"Bearer {Secret('env:KEY')}"``. Raises ValueError for anything that names no variable.
+    """
+
+    source: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.source, str) or not _SOURCE.fullmatch(self.source):
+            # Without the text: somebody may have put the secret itself there.
+            raise ValueError('a Secret names no variable. Write Secret("env:NAME"), and the value into the environment or .env')
+
+    @property
+    def variable(self) -> str:
+        """The variable that holds it."""
+        return self.source.removeprefix("env:")
+
+    def __str__(self) -> str:
+        """What stands for it in a template."""
+        return f"{{secret:{self.variable}}}"
 
 
 class Field(NamedTuple):

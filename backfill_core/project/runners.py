@@ -56,16 +56,16 @@ def open_runners(
             from backfill_core.adapters.call_folder import CallFolders
 
             place = Names(datasets=target.datasets, prefix=target.prefix)
-            folders, named = CallFolders(session.state), session.variables
+            folders = CallFolders(session.state)
             if Command in kinds and isinstance(warehouse, DuckDBWarehouse):
                 from backfill_core.adapters.command_runner import CommandRunner
 
-                command = CommandRunner(session.root, folders, ParquetLoader(warehouse), variables=named, place=place)
+                command = CommandRunner(session.root, folders, ParquetLoader(warehouse), variables=session.variables, place=place)
                 found[Command] = stack.enter_context(closing(command))
             if Http in kinds:
                 from backfill_core.adapters.http_runner import HttpRunner
 
-                http = HttpRunner(folders, named, identity_tokens(target, session.root), place)
+                http = HttpRunner(folders, session.variables, identity_tokens(target, session.root), place)
                 found[Http] = stack.enter_context(closing(http))
         yield found
 

@@ -13,7 +13,7 @@ from backfill_core.model.hosts import audience, host_part, is_private
 from backfill_core.model.http import Http
 from backfill_core.model.spec_validity import has_secret
 from backfill_core.model.templates import SECRET, VARIABLE, Pieces, TemplateError, fields, fill_text
-from backfill_core.project.preflight import Finding
+from backfill_core.project.findings import Finding
 from backfill_core.project.runners import identity_tokens, variables_of
 from backfill_core.project.session import Session
 from backfill_core.replies import Reply

@@ -43,6 +43,8 @@ _METADATA_HOSTS = ("metadata.google.internal", "169.254.169.254")
 #: Words in the name of what is shown to nobody.
 SECRET_WORDS = ("token", "secret", "password", "key")
 PREFIX = "BACKFILL_"
+#: Set for programs that a run starts, which may ask backfill something themselves.
+_OURS = "BACKFILL_OUT"
 _TARGETS = "BACKFILL_TARGETS"
 _OWN_FILE = "backfill.toml"
 
@@ -281,7 +283,8 @@ def _variables(where: str, variables: Mapping[str, str]) -> SettingsLayer:
         if first in known and more and first != _TARGETS:
             meant = f' Did you mean "{_TARGETS}__{more}"?' if first + "S" == _TARGETS else f' There is "{first}" alone.'
             raise BadSettings(where=where, problem=f'no setting "{name}".{meant}')
-        hint = did_you_mean(first, known) if first.startswith(PREFIX) and first not in known else ""
+        strange = first.startswith(PREFIX) and first not in (*known, _OURS)
+        hint = did_you_mean(first, known) if strange else ""
         if hint:
             raise BadSettings(where=where, problem=f'no setting "{name}".{hint}')
     if not any(name.upper().startswith(PREFIX) for name in variables):

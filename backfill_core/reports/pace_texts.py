@@ -57,12 +57,10 @@ def _by_processor(state: RunState, active: float) -> list[float]:
 
 
 def pace_words(state: RunState) -> str:
-    """Rate and remaining time in a few words."""
-    left = seconds_left(state)
-    assert left is None or state.last_done is not None
-    if left is None or not (active := state.active(state.last_done)):  # type: ignore[arg-type]
+    """How many units a minute are verified."""
+    if state.last_done is None or not (active := state.active(state.last_done)):
         return "rate not known yet"
-    return f"{rate_words(60 * state.count(Word.DONE) / active)} a minute, {_range(*left)} to go"
+    return f"{rate_words(60 * state.count(Word.DONE) / active)} a minute"
 
 
 def rate_words(rate: float) -> str:
@@ -78,6 +76,8 @@ def eta_words(state: RunState, now: datetime) -> str:
         return "ETA not known yet"
     passed = (now - state.last_done).total_seconds()
     least, most = (max(0.0, seconds - passed) for seconds in left)
+    if not most and state.left:
+        return f"ETA overdue: nothing verified in {duration_words(passed)}"
     if most < 120:
         return f"ETA in {_range(least, most)}"
     first, last = ((now + timedelta(seconds=seconds)).astimezone(UTC) for seconds in (least, most))
@@ -91,13 +91,24 @@ def slow_lines(state: RunState, now: datetime) -> list[str]:
     """Calls in flight that take much longer than verified ones of the same processor did."""
     found = []
     for batch in state.in_flight.values():
-        name, out = batch.processors[0], (now - batch.at).total_seconds()
-        spent, count = state.worked.get(name, (0.0, 0))
-        usual = spent / count * len(batch.dates) if count else 0.0
-        if usual and out > max(_SLOW * usual, _SLOW_SECONDS):
+        out = (now - batch.at).total_seconds()
+        known = [state.worked[name] for name in batch.processors if name in state.worked]
+        usual = sum(spent / count for spent, count in known) * len(batch.dates)
+        if len(known) == len(batch.processors) and out > max(_SLOW * usual, _SLOW_SECONDS):
             days = dates_words(batch.dates, most=1)
-            found.append(f"slow: {name} {days} in flight {duration_words(out)}; usual {duration_words(usual)}")
+            found.append(
+                f"slow: {', '.join(batch.processors)} {days} in flight {duration_words(out)}; usual {duration_words(usual)}"
+            )
     return found
+
+
+def breaker_lines(state: RunState) -> list[str]:
+    """The services that are left alone, and until when."""
+    return [
+        f"service {name} left alone until {moved.probe.astimezone(UTC):%H:%M:%S} UTC: it fails call after call"
+        for name, moved in sorted(state.breakers.items())
+        if moved.probe
+    ]
 
 
 def flying(state: RunState) -> int:

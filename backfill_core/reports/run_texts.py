@@ -11,7 +11,16 @@ from backfill_core.events import Word
 from backfill_core.reports.causes import cluster_lines, clusters
 from backfill_core.reports.event_texts import instructed_line, limits_words
 from backfill_core.reports.gate_texts import verdict_line
-from backfill_core.reports.pace_texts import duration_words, eta_words, flying, per_minute, rate_words, seconds_left, slow_lines
+from backfill_core.reports.pace_texts import (
+    breaker_lines,
+    duration_words,
+    eta_words,
+    flying,
+    per_minute,
+    rate_words,
+    seconds_left,
+    slow_lines,
+)
 from backfill_core.reports.plan_texts import blocked_lines
 from backfill_core.reports.remaining import remaining
 from backfill_core.reports.trouble_texts import identity_line
@@ -93,6 +102,10 @@ def status_json(state: RunState, now: datetime, *, alive: bool) -> dict[str, Any
             }
             for name, planned in state.plan.planned().items()
         ],
+        "breakers": [
+            {"service": name, "position": moved.position, "probe": moved.probe.isoformat() if moved.probe else None}
+            for name, moved in sorted(state.breakers.items())
+        ],
         "causes": [each.to_json() for each in clusters(state)],
         "exit_code": state.ended.exit_code if state.ended else None,
         "exit_reason": state.ended.exit_reason if state.ended else None,
@@ -116,7 +129,7 @@ def progress_lines(state: RunState, now: datetime) -> list[str]:
         lines.append(instructed_line(state.cancelled))
     if state.concurrency or state.caps:
         lines.append(f"throttled: {limits_words(state.concurrency, state.caps)}")
-    return lines + slow_lines(state, now)
+    return [*lines, *breaker_lines(state), *slow_lines(state, now)]
 
 
 def next_command(state: RunState, *, alive: bool) -> str:

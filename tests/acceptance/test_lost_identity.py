@@ -46,8 +46,8 @@ def test_a_run_waits_for_a_token_fails_nothing_and_goes_on(
         shown = " ".join(wait_for(project, r"no\s+identity\s+token").split())
         assert re.search(r"run r1 PAUSED .*ETA none while paused", shown)
         told = (
-            r"paused: no identity token since \d\d:\d\d UTC: \S+, which gives them: HTTP 403: a fault that was asked for\. "
-            r"No unit was failed\. Log in, then: backfill continue r1"
+            r"paused: no identity token since \d\d:\d\d UTC\. No unit was failed\. Log in, then: backfill continue r1 "
+            r"\(127.0.0.1:\d+, which gives them: HTTP 403: a fault that was asked for\)"
         )
         assert re.search(told, shown)
         assert re.search(r"next: backfill continue r1$", shown)
@@ -70,7 +70,7 @@ def test_no_service_is_called_over_plain_http(project: Path, metadata: MetadataS
     monkeypatch.setenv("SCORING_URL", "http://scoring.example")
     refused = ask(project, "execute", *SPAN, "--yes")
     told = "a secret would go to http://scoring.example, where it can be read on the way. plugins/all.py:3: use https"
-    assert (refused.returncode, refused.stderr) == (2, f"error: {told}; nothing was run\n")
+    assert refused.returncode == 2 and refused.stderr.startswith(f"error: {told}; nothing was run")
     ran = ask(project, "execute", *SPAN, "--yes", "--skip-preflight")
     assert ran.returncode == 1
     assert "a secret would go to scoring.example over plain http. Use https" in " ".join(ran.stdout.split())

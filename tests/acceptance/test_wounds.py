@@ -110,7 +110,7 @@ def stale_after(wounds: dict[tuple[str, int], str]) -> set[tuple[str, int]]:
 
 
 @settings(
-    max_examples=500 if os.environ.get("BACKFILL_THOROUGH") else 30,
+    max_examples=500 if os.environ.get("THOROUGH") else 30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

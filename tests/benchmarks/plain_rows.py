@@ -26,7 +26,7 @@ from backfill_core.model.windows import days
 from backfill_core.observe import observe, read_calendars
 from backfill_core.plan import Plan, Request
 from backfill_core.planning.make_plan import make_plan
-from backfill_core.ports import BatchResult, Call
+from backfill_core.ports import BatchResult, Call, Holds
 from backfill_core.queries.question import TableQuestion
 from backfill_core.run_state import RunState
 from backfill_core.scheduling.terms import Terms
@@ -151,6 +151,6 @@ class Bench:
             drain=Drain(),
         )
         started = RunStarted(at=datetime.now(UTC), pid=1, host="h", command="bench", target="t", plan=plan.to_json())
-        state = execution.run(started, "w")
+        state = execution.run(started, Holds(writes=["w"]))
         store.close()
         return plan, state

@@ -290,6 +290,16 @@ def test_a_secret_is_sent_and_shows_nowhere(runner: HttpRunner, tmp_path: Path) 
     assert "s3cr3t" not in log
 
 
+@pytest.mark.parametrize("secret", ["s3cr3t " * 60, 'pass"word\\é' * 40, "k" * 299])
+def test_a_secret_that_is_cut_off_or_has_signs_of_its_own_shows_nowhere(runner: HttpRunner, tmp_path: Path, secret: str) -> None:
+    runner = HttpRunner(runner.folders, {"TOKEN": secret})
+    with serving(lambda asked, _before: Said(400, {"error": f"bad key {asked.body['key']}"})) as service:
+        (outcome,) = ask(runner, spec(service, json={"key": "${TOKEN}"})).values()
+    assert service.asked[0].body == {"key": secret}
+    assert outcome.why.startswith("HTTP 400: bad key ***") and secret[:5] not in outcome.why
+    assert secret[:5] not in (tmp_path / "logs" / "r12" / "7.log").read_text(encoding="utf-8")
+
+
 def test_a_secret_does_not_go_over_plain_http_nor_after_a_redirect(runner: HttpRunner) -> None:
     (outcome,) = ask(runner, Http("http://${HOST}/x", headers={"X-Token": "${TOKEN}"})).values()
     assert outcome.why == "nothing was sent: environment variable HOST is not set"

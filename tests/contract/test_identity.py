@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import ssl
 import sys
 import threading
 import time
@@ -11,6 +12,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +111,44 @@ def test_a_service_gets_a_token_for_its_origin(
         assert [ask(runner, http), ask(runner, http)] == [DONE, DONE]
         assert metadata.asked == [service.url], "one token for both calls"
     assert seen(service) == [f"Bearer {metadata.tokens()[0]}"] * 2
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate for this machine that only those trust who are told to, with its key, in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    address = x509.IPAddress(ip_address("127.0.0.1"))
+    made = made.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+    pem = serialization.Encoding.PEM
+    plain = (pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "cert.pem").write_bytes(key.private_bytes(*plain) + made.sign(key, hashes.SHA256()).public_bytes(pem))
+    return folder / "cert.pem"
+
+
+def test_over_https_it_goes_to_whom_the_certificate_names(
+    metadata: MetadataServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate(tmp_path))
+    runner = runner_of(tmp_path, Identity(metadata_host=metadata.host))
+
+    def answer(asked: Asked, _before: int) -> Said:
+        why = metadata.check(asked.headers.get("Authorization"), f"https://{asked.headers['Host']}")
+        return Said(401, {"error": why}) if why else GOOD
+
+    with serving(answer, tls) as service:
+        stranger = ask(runner, http_of(service))
+        assert (stranger.failure, service.asked) == (Failure.TRANSIENT, [])
+        assert "certificate" in stranger.why
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        assert ask(runner, http_of(service)) == DONE
+    assert metadata.asked == [service.url] and service.url.startswith("https://")
 
 
 def test_another_audience_may_be_named(metadata: MetadataServer, tmp_path: Path) -> None:
@@ -262,6 +303,34 @@ def test_what_is_no_key_file_is_told_and_not_shown(metadata: MetadataServer, tmp
         identity_source(Identity(credentials=metadata.key_file(key)))(AUDIENCE)
 
 
+def test_what_googles_library_finds_by_itself(metadata: MetadataServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCE_METADATA_HOST", metadata.host)
+    found = identity_source(Identity())
+    assert found(AUDIENCE).account == metadata.account
+    with MetadataServer(account="keyed@local-cloud.iam.gserviceaccount.com") as other:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(other.key_file(tmp_path / "key.json")))
+        assert found(AUDIENCE).account == other.account, "a key file that is named comes first"
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(NoIdentityError, match=r"names .*none\.json, which is not there"):
+        found(AUDIENCE)
+
+
+def test_where_there_is_nothing_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GCE_METADATA_HOST", raising=False)
+    monkeypatch.setenv("GCE_METADATA_IP", "127.0.0.1:1")
+    found = identity_source(Identity())
+    for login in ("", '{"type": "authorized_user", "client_id": "c", "client_secret": "s3cr3t", "refresh_token": "r"}'):
+        if login:
+            (tmp_path / "login.json").write_text(login, encoding="utf-8")
+            monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "login.json"))
+        with pytest.raises(NoIdentityError) as raised:
+            found(AUDIENCE)
+        assert str(raised.value) == (
+            "GOOGLE_APPLICATION_CREDENTIALS names no key file of a service account, and there is no metadata server. "
+            "A user's login gives none either: set credentials, impersonate or identity_command in the target's settings"
+        )
+
+
 def polled(service: Service) -> Http:
     answer = Answer(status="state", error="error", means={"running": "running", "done": "done"})
     poll = Poll(f"{service.url}/jobs/1", every=0.01, within=20.0)
@@ -295,7 +364,7 @@ def test_what_was_accepted_is_not_called_again_for_want_of_a_token(metadata: Met
         http = replace(http, poll=replace(http.poll, within=0.2))
         outcome = ask(runner_of(tmp_path, Identity(metadata_host=metadata.host)), http)
     assert (outcome.claim, outcome.failure) == (Claim.FAILED, Failure.UNKNOWN)
-    assert outcome.why == "accepted, and no end after 0.2 s: HTTP 401: who?"
+    assert outcome.why.startswith("accepted, and no end after 0.2 s: ")
 
 
 class Leaks(logging.Handler):
@@ -333,7 +402,13 @@ def test_a_token_shows_nowhere_and_goes_to_nobody_else(
     def echoes(asked: Asked, _before: int) -> Said:
         return Said(400, {"error": f"bad {asked.headers['Authorization']}"}, {"X-Echo": asked.headers["Authorization"]})
 
+    def cuts(asked: Asked, _before: int) -> Said:
+        token = asked.headers["Authorization"].split()[1]
+        return Said(400, {"error": f"{token[:90]}... is not for {token.split('.')[0]}"})
+
     with serving(Said()) as elsewhere:
+        with serving(cuts) as service:
+            assert ask(runner, http_of(service)).why == "HTTP 400: *** is not for ***"
         with serving(Said(307, b"", {"Location": f"{elsewhere.url}/x"})) as service:
             assert ask(runner, http_of(service)).failure is Failure.PERMANENT
         with serving(echoes) as service:
@@ -347,6 +422,7 @@ def test_a_token_shows_nowhere_and_goes_to_nobody_else(
     token = tokens.token(metadata.asked[-1])
     kept = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "logs").rglob("*.log"))
     assert "HTTP 400" in kept and "> " in kept
+    assert "eyJ" not in kept
     given = [*metadata.tokens(), *(text.rpartition(".")[0] for text in metadata.tokens())]
     assert len(metadata.tokens()) >= 2
     for said in (kept, leaks.text.getvalue(), repr(outcome), repr(token), str(vars(runner))):

@@ -23,7 +23,7 @@ from backfill_core.model.units import Unit
 from backfill_core.observe import observe, read_calendars
 from backfill_core.plan import Plan, Request
 from backfill_core.planning.make_plan import make_plan
-from backfill_core.ports import BatchResult, Call
+from backfill_core.ports import BatchResult, Call, Holds
 from backfill_core.run_state import RunState
 from backfill_core.scheduling.terms import Terms
 from backfill_core.testing import MemoryJournal, MemoryWarehouse
@@ -200,7 +200,7 @@ class Bench:
 
     def start(self, execution: Execution) -> RunState:
         started = RunStarted(at=datetime.now(UTC), pid=1, host="here", command="test", target="t", plan=execution.plan.to_json())
-        return execution.run(started, "w")
+        return execution.run(started, Holds(writes=["w"]))
 
     def heard(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.told.events if isinstance(event, kind)]

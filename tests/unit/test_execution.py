@@ -106,6 +106,8 @@ def test_a_claim_that_the_table_does_not_bear_out_is_tried_once_more() -> None:
     }
     assert sorted(bench.days_called("a")) == [1, 2, 2, 3, 3, 4, 4]
     assert all(event.again for event in bench.heard(UnitsUnverified))
+    told = [trouble_line(event, "r1") for event in bench.heard(UnitsUnverified)]
+    assert any(": said to be done, but wrote nothing. One retry at " in line for line in told)
 
 
 def test_a_unit_that_was_complete_before_is_done_only_if_its_rows_are_newer_than_its_call() -> None:
@@ -175,8 +177,8 @@ def test_a_run_that_loses_its_identity_waits_and_fails_nothing() -> None:
     state = bench.start(execution)
     assert (state.exit()[0], state.count(Word.DONE), len(bench.heard(IdentityLost))) == (0, 3, 1)
     line = trouble_line(bench.heard(IdentityLost)[0], "r1")
-    told = r"paused: no identity token since \d\d:\d\d UTC: the token was refused\. No unit was failed\. Log in, then: "
-    assert re.fullmatch(told + "backfill continue r1", line)
+    told = r"paused: no identity token since \d\d:\d\d UTC\. No unit was failed\. Log in, then: "
+    assert re.fullmatch(told + r"backfill continue r1 \(the token was refused\)", line)
     assert len(bench.heard(IdentityBack)) == 1 and state.identity_lost is None and not state.resting
 
 
@@ -197,6 +199,21 @@ def test_a_run_that_is_continued_without_a_login_says_so_once() -> None:
     bench.told.act = go_on
     state = bench.start(execution)
     assert (state.exit()[0], state.count(Word.DONE), len(deferred)) == (0, 3, 9)
+    assert (len(bench.heard(IdentityLost)), len(bench.heard(IdentityBack))) == (1, 1)
+
+
+def test_a_run_that_waits_for_its_identity_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backfill_core.scheduling.scheduler.PROBE_EVERY", 0.02)
+    bench = Bench((processor("a"),), days=5)
+    logged_in = Event()
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        if time > 2:
+            logged_in.set()
+        return pen.all(call) if logged_in.is_set() else lost(Failure.AUTH, "nobody is logged in")
+
+    state = bench.run(answer)
+    assert (state.exit()[0], state.count(Word.DONE), state.count(Word.FAILED)) == (0, 5, 0)
     assert (len(bench.heard(IdentityLost)), len(bench.heard(IdentityBack))) == (1, 1)
 
 

@@ -36,6 +36,8 @@ def test_the_environment_wins_over_dotenv_and_that_over_the_file(tmp_path: Path,
     assert told["targets.cloud.maximum_bytes_billed"] == ("100000000000", "default")
     assert environment(tmp_path, {"OTHER": "4"})["OTHER"] == "4"
     assert environment(tmp_path, {})["OTHER"] == "3"
+    monkeypatch.setenv("BACKFILL_OUT", "/tmp/x")
+    assert load_settings(tmp_path) == found, "a program that a run started may ask backfill something"
 
 
 @pytest.mark.parametrize(

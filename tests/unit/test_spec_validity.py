@@ -15,8 +15,8 @@ from backfill_core.model.expectations import Rows
 from backfill_core.model.http import Answer, Http, Poll, Sign
 from backfill_core.model.processor import Layer, Processor
 from backfill_core.model.runs import Python
-from backfill_core.model.secret import Secret
 from backfill_core.model.table import Table
+from backfill_core.model.templates import Secret
 
 URL = "https://l4.test/process-date"
 POLLED = Answer(status="state", means={"running": "running", "done": "done"})
@@ -122,3 +122,12 @@ def test_those_that_go_together_are_called_one_way() -> None:
     assert problem.startswith('processor "p0" goes together with "p1" ("l4"), which is called another way')
     (problem,) = problems(one, Http(URL, together="l4", method="PUT"))
     assert problem.startswith('processor "p0" goes together with "p1" ("l4"), which is called another way')
+
+
+def test_those_that_go_together_have_one_dataset_where_it_is_named() -> None:
+    one = Http(URL, together="l4", json={"into": "{dataset}"})
+    assert problems(one, one) == []
+    other = replace(processor("p1", one), writes=Table("elsewhere.p1", date="d"))
+    values = (Layer("raw"), EveryDay("daily"), processor("p0", one), other)
+    with pytest.raises(InvalidProject, match=r'"p0" names \{dataset\}, and goes together with "p1", whose table is in elsewhere'):
+        Pipeline.build([Declared(value, "plugins/box.py", 7) for value in values], runtime="local")

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from backfill_core.model.secret import Secret
-from backfill_core.model.templates import Pieces, TemplateError, environment_names, fields, fill, fill_text, look_into
+from backfill_core.model.templates import Pieces, Secret, TemplateError, environment_names, fields, fill, fill_text, look_into
 
 DAYS = [date(2024, 11, 6), date(2024, 11, 8)]
 PIECES = Pieces(
