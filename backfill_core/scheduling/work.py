@@ -49,6 +49,8 @@ class Work:
     #: Most dates in one call, and whether they are of one month.
     most: int = 1
     by_month: bool = False
+    #: Days of the calendar, ascending, of which a call leaves none out between its dates; none: it may leave any out.
+    along: Sequence[int] = ()
     #: What its calls share with others and may be capped; see `lanes`.
     lanes: tuple[str, ...] = ()
     #: Processors of the same name here go together in one call a date.
@@ -158,6 +160,7 @@ def _work(
         waits=_waits(pipeline, name, dates, calendars),
         most=1 if chained else spec.max_dates,
         by_month=spec.by_month,
+        along=calendars[pipeline.processors[name].calendar].expected.numbers() if spec.consecutive else (),
         lanes=(*lanes, service_lane(spec.service.name)) if spec.service else tuple(lanes),
         # One spec carries a call out: of another kind it is another call.
         together=f"{layer}, {type(spec).__name__} {spec.together}" if spec.together else None,
