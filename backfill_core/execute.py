@@ -152,7 +152,7 @@ class Execution:
                 self.turns.advance()
             self._launch()
             self.steering.tell_stopped()
-            if not self.scheduler.in_flight and not self._due():
+            if not (self.scheduler.in_flight or self.scheduler.claims or self.scheduler.unstarted):
                 self.record.flush()
                 return
             self._welcome_home()
@@ -160,13 +160,9 @@ class Execution:
                 self.record.say(Heartbeat(at=self.world.clock.now()))
                 beat = monotonic()
 
-    def _due(self) -> bool:
-        """Whether anything is still to come: claims to look at, or units that wait and may start."""
-        return self.scheduler.claims or (not self.drain.asked and self.scheduler.unstarted)
-
     def _launch(self) -> None:
         """Sends calls into free places. The journal has them on disk before they leave."""
-        leaving = [] if self.drain.asked else self.scheduler.next_calls(monotonic())
+        leaving = self.scheduler.next_calls(monotonic())
         now = self.world.clock.now()
         for calling in leaving:
             batch = calling.batch
@@ -201,7 +197,7 @@ class Execution:
     def _welcome_home(self) -> None:
         """Waits for a call to come home or something to become due, a moment at most, and takes in all that have come."""
         now = monotonic()
-        wait = min(1.0, max(0.0, self.scheduler.wake_at(now) - now)) if not self.drain.asked else 1.0
+        wait = min(1.0, max(0.0, self.scheduler.wake_at(now) - now))
         self.coming.take(self.flights.landed(wait))
         now = monotonic()
         for number in self.scheduler.lost(now):

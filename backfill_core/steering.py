@@ -43,6 +43,7 @@ class Steering:
                 self._follow(number, asked)
             self._listened = monotonic()
         if self.drain.asked and not self.record.state.draining:
+            self.scheduler.drain()
             in_flight = sum(calling.units for calling in self.scheduler.in_flight.values())
             self.record.say(DrainAsked(at=self.clock.now(), in_flight=in_flight, slowest=slowest))
 

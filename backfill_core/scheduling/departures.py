@@ -31,6 +31,8 @@ class Departures:
         self.in_flight: dict[int, Calling] = {}
         #: Why nothing new leaves although units wait.
         self.stopped: Stop | None = None
+        #: Whether somebody asked for the end: nothing new leaves.
+        self.draining = False
         self.budgets = Budgets(terms, works)
         self.pausing = Pausing()
         self.lanes = Lanes(terms.caps, terms.paces)
@@ -88,6 +90,11 @@ class Departures:
         """Calls in flight that should have come home long ago."""
         return [number for number, at in self._lost_at.items() if at <= now]
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing new leaves any more."""
+        return self.draining or self.stopped is not None
+
     def stop(self, why: Stop) -> None:
         """Nothing new leaves any more."""
         self.stopped = self.stopped or why
@@ -102,13 +109,13 @@ class Departures:
     def wake_at(self) -> float:
         """When a call may leave or is lost although none comes home; NEVER: there is none."""
         lost = min(self._lost_at.values(), default=NEVER)
-        if self.stopped or len(self.in_flight) >= self.concurrency:
+        if self.over or len(self.in_flight) >= self.concurrency:
             return lost
         return min(lost, max(self._queue.may_leave_at(), self.pausing.lets_at()))
 
     def idle(self, now: float) -> bool:
         """Whether nothing is in flight, and nothing can leave now."""
-        return not self.in_flight and (bool(self.stopped or self.pausing.why) or self._queue.may_leave_at() > now)
+        return not self.in_flight and (bool(self.over or self.pausing.why) or self._queue.may_leave_at() > now)
 
     def breaker(self, service: str) -> Breaker:
         """The breaker of a service that has one."""
@@ -127,7 +134,7 @@ class Departures:
     def _may_send(self, now: float) -> bool:
         if self.budgets.out_of_time(now):
             self.stop(Stop.TIME)
-        return not self.stopped and len(self.in_flight) < self.concurrency and self.pausing.lets(now)
+        return not self.over and len(self.in_flight) < self.concurrency and self.pausing.lets(now)
 
     def _calling(self, waiting: Waiting, now: float) -> Calling | None:
         """Turns a call that is ready into one that leaves, as far as budgets allow; None: there is too little time for it."""

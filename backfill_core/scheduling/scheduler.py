@@ -162,6 +162,10 @@ class Scheduler:
         """Nothing new leaves any more."""
         self._departures.stop(why)
 
+    def drain(self) -> None:
+        """Somebody asked for the end: nothing new leaves, and claims are looked at once nothing is in flight."""
+        self._departures.draining = True
+
     def throttle(self, *, concurrency: int | None = None, caps: Mapping[str, int] | None = None) -> None:
         """Changes how many calls may be in flight, of the run and of what is in `lanes`. What is in flight stays there."""
         self._departures.throttle(concurrency, caps or {})
@@ -223,7 +227,7 @@ class Scheduler:
 
     def wake_at(self, now: float) -> float:
         """When there is something to do although no call comes home; NEVER: there is not."""
-        ripe = NEVER if self.stopped else self._later.next_at()
+        ripe = NEVER if self._departures.over else self._later.next_at()
         return min(self._claims.due_at(idle=self._departures.idle(now)), self._departures.wake_at(), ripe)
 
     @property
@@ -269,7 +273,7 @@ class Scheduler:
     @property
     def unstarted(self) -> bool:
         """Whether units wait that may still start."""
-        return not self.stopped and (self.queued or any(self.waiting.values()))
+        return not self._departures.over and (self.queued or any(self.waiting.values()))
 
     def attempts(self, name: str, dates: DateSet) -> int:
         """Calls that the most often called of those units had; they have left at least once."""
