@@ -133,6 +133,7 @@ def test_a_plan_file_is_carried_out_refused_or_drifts(project: Path) -> None:
     spoil(project, "DELETE FROM shop.orders WHERE day = '2024-05-03'")
     drifted = backfill(project, "execute", "--plan", "plan.json", "--yes")
     assert (drifted.returncode, "Nothing was run" in drifted.stderr) == (4, True)
+    assert " was made: orders 2024-05-03: not planned -> missing; sums 2024-05-03" in drifted.stderr
     plugin = project / "plugins" / "all.py"
     plugin.write_text(plugin.read_text().replace("at_least=3", "at_least=2"), encoding="utf-8")
     stale = backfill(project, "execute", "--plan", "plan.json", "--yes")

@@ -65,6 +65,12 @@ def test_a_forecast_knows_the_gates_that_will_close(sample: Path, tmp_path: Path
     assert "gate after analytics closed on" in re.sub(r"\s+", " ", done.stdout)
 
 
+def test_a_season_fits_a_screen(sample: Path) -> None:
+    shown = backfill(sample, "plan", "--season", "2024-25").stdout.splitlines()
+    assert len(shown) <= 40
+    assert max(map(len, shown)) <= 80
+
+
 def test_the_demo_finds_its_answers_and_a_plan_after_it_is_empty(sample: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert demo.show(sample, time.monotonic()) == 0, capfd.readouterr().out
     shown = capfd.readouterr().out
