@@ -93,7 +93,7 @@ observe_option = click.option(
     "observed",
     type=click.Choice(["rows", "partitions"]),
     default="rows",
-    help="What to look at: rows, or on BigQuery the partitions' metadata, which costs nothing and tells only rows there or not.",
+    help="What to look at: rows, or on BigQuery the metadata of partitions alone: rows there or not.",
 )
 today_option = click.option("--today", type=Day(), help="Take this day as today.")
 
