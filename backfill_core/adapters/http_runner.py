@@ -25,6 +25,8 @@ from backfill_core.replies import Reply, outcome_of, read_reply, same_for_all
 
 #: Calls that never reached the service are sent again so many times, within about a second.
 _CONNECTS = 3
+#: Seconds after which an accepted call is first asked after.
+_FIRST_QUESTION = 0.1
 #: Characters of an answer that its log keeps.
 _KEPT = 100_000
 _Outcomes = Mapping[Unit, Outcome]
@@ -89,7 +91,8 @@ class HttpRunner:
         """Gives up what is under way: nobody knows what becomes of it."""
         self.wire.close()
 
-    def _run(self, call: Call, spec: Http, secrets: list[str]) -> _Outcomes:
+    def _begun(self, call: Call, spec: Http, secrets: list[str]) -> _Going:
+        """A call about to leave, with its log. Raises OSError."""
         names = {name: _name_of(call, name) for name in call.batch.processors}
         path = self.folders.log(call)
 
@@ -98,7 +101,7 @@ class HttpRunner:
                 file.write(_shown(text, spec, secrets) + "\n")
 
         limit = spec.time_limit
-        going = _Going(
+        return _Going(
             call=call,
             spec=spec,
             pieces=Pieces(call_values(call, names, self.place), self.environment),
@@ -107,11 +110,14 @@ class HttpRunner:
             log=log,
             until=None if limit is None else monotonic() + limit,
         )
+
+    def _run(self, call: Call, spec: Http, secrets: list[str]) -> _Outcomes:
+        going = self._begun(call, spec, secrets)
         request = request_of(spec, going.pieces)
         check_private(request.url, spec, secrets)
-        log(f"> {request.method} {request.url}")
+        going.log(f"> {request.method} {request.url}")
         if request.body:
-            log(f"> {request.body.decode()}")
+            going.log(f"> {request.body.decode()}")
         try:
             reply = self._send(going, request)
         except NoIdentityError as error:
@@ -128,7 +134,7 @@ class HttpRunner:
         if 300 <= reply.status < 400 and reply.status not in spec.statuses:
             why = f"HTTP {reply.status}: it sends us elsewhere, and redirects are not followed. Name that address"
             return going.all(outcome_of("failed", why))
-        outcomes = read_reply(spec, spec.answer, call.batch, names, reply)
+        outcomes = read_reply(spec, spec.answer, call.batch, going.names, reply)
         if outcomes is not None:
             return outcomes
         if spec.poll is None:
@@ -184,16 +190,16 @@ class HttpRunner:
             return going.all(outcome_of("unknown", f"accepted, and cannot be asked after: {error}"))
         until = monotonic() + poll.within
         until = until if going.until is None else min(until, going.until)
-        wait, last = poll.every, "it is still at it"
+        wait, last = min(poll.every, _FIRST_QUESTION), "no answer"
         while True:
             if monotonic() + wait >= until:
                 return going.all(outcome_of("unknown", f"accepted, and no end after {_seconds(going, poll)} s: {last}"))
             if self.wire.closed.wait(wait):
                 return going.all(outcome_of("unknown", "accepted, and not asked after any more, for the run was stopped"))
-            wait = poll.every
+            wait = min(poll.every, 2 * wait)
             try:
                 reply = self._send(replace(going, until=until), request)
-            except StoppedError:
+            except (StoppedError, LateError):  # the time is up, and what it said last is what is known
                 continue
             except (NotSentError, NoReplyError, NoIdentityError) as error:
                 last = str(error) or "no answer"

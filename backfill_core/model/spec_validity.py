@@ -140,7 +140,7 @@ def _answer_problems(answer: Answer, *, polled: bool) -> Iterator[str]:
         yield f'has no meaning for any value at "{answer.status}" of its answer. Name them: Answer(means={{"ok": "done"}})'
     for sign in answer.signs:
         yield from _means_problems(sign.means, f"a sign {sign}", but=but)
-        if sign.status is None and not sign.at:
+        if sign.status is None and not sign.at and not sign.contains:
             yield "has a sign that fits every answer. Give it a status= or at="
         if sign.at and not sign.values and not sign.contains:
             yield f'has a sign at "{sign.at}" that no value fits. Give it values= or contains='
@@ -166,9 +166,16 @@ def _company_problems(processor: Processor, spec: Called, runtime: str, processo
             yield f"names {{dataset}}, and {there} and not in {_dataset(processor)}. Take {{prefix}}"
 
 
-def _named(spec: Http) -> set[str]:
-    """The names in what is sent."""
-    return {field.name for text in texts([spec.url, spec.headers, spec.json]) for field in _fields(text)}
+def _named(spec: Called) -> set[str]:
+    """The names in what is sent, or given to a program."""
+    match spec:
+        case Http():
+            given: list[Any] = [spec.url, spec.headers, spec.json]
+        case Command():
+            given = [spec.arguments, spec.environment]
+        case _:
+            given = []
+    return {field.name for text in texts(given) for field in _fields(text)}
 
 
 def _dataset(processor: Processor) -> str:
