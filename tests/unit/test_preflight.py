@@ -17,6 +17,7 @@ from backfill_core.project.findings import Use
 from backfill_core.project.look import Asking, look
 from backfill_core.project.preflight import preflight, refuse_unfit
 from backfill_core.project.session import open_project
+from backfill_core.queries.types import google_type
 from backfill_core.testing.bigquery_engine import HeldTable
 from backfill_core.testing.bigquery_server import BigQueryServer, Fault, Job
 from cloud_shop import COLUMNS, FIRST, fill_orders, make_tables, write_shop
@@ -77,6 +78,23 @@ def test_types_that_cannot_be_asked_as_declared(shop: Path, server: BigQueryServ
     assert said[f"{pair}. Make them one type, or compare other columns. {see}"]
     assert said[f"shop.sums.written is DATETIME, and TIMESTAMP in its ddl. Change one of them. {see}"]
     assert said[f"shop.sums.shop is INT64, and STRING in its ddl. Change one of them. {see}"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("STRING(10)", "STRING"),
+        ("DECIMAL(18,3)", "NUMERIC"),
+        ("INTEGER", "INT64"),
+        ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"),
+        ("ARRAY<STRUCT<a INT64, b ARRAY<STRING>>>", "ARRAY<STRUCT>"),
+        ("VARCHAR[]", "ARRAY<STRING>"),
+        ("RECORD", "STRUCT"),
+        ("GEOGRAPHY", "GEOGRAPHY"),
+    ],
+)
+def test_types_have_one_name_wherever_they_come_from(kind: str, name: str) -> None:
+    assert google_type(kind) == name
 
 
 def test_columns_that_are_not_there_with_the_line_to_mend(shop: Path, server: BigQueryServer) -> None:
