@@ -13,6 +13,8 @@ from backfill_core.queries.types import alike, google_type, wanted_pairs, wanted
 
 #: Columns and GoogleSQL types of every table that is there, by its declared name.
 Schema = Mapping[str, Mapping[str, str]]
+#: What a date column may be.
+_DATES = ("DATE", "TIMESTAMP", "STRING")
 
 
 def column_findings(pipeline: Pipeline, questions: Iterable[TableQuestion], schema: Schema) -> Iterator[Finding]:
@@ -58,9 +60,11 @@ def _lacking(question: TableQuestion, schema: Schema, where: str) -> Iterator[Fi
 
 def _date_type(table: Table, live: Mapping[str, str], where: str) -> Iterator[Finding]:
     kind = live.get(table.date, table.date_type)
-    if kind != table.date_type:
-        is_so = f"{table.name}.{table.date} is {kind}, and declared as {table.date_type}"
-        yield Finding(what=f'{is_so}. {where}: write date_type="{kind}"')
+    if kind == table.date_type:
+        return
+    is_so = f"{table.name}.{table.date} is {kind}, and declared as {table.date_type}"
+    mend = f'write date_type="{kind}"' if kind in _DATES else "name a DATE, TIMESTAMP or STRING column"
+    yield Finding(what=f"{is_so}. {where}: {mend}")
 
 
 def _columns_of(table: Table) -> dict[str, str]:

@@ -108,6 +108,14 @@ def test_columns_that_are_not_there_with_the_line_to_mend(shop: Path, server: Bi
     assert said['shop.sums has no column "written", which processor "sums" names. See plugins/all.py:10']
 
 
+def test_date_columns_of_another_type_than_declared(shop: Path, server: BigQueryServer) -> None:
+    remake(server, "sums", day="TIMESTAMP")
+    remake(server, "orders", day="DATETIME")
+    said = found(shop, "weeks")
+    assert said['shop.sums.day is TIMESTAMP, and declared as DATE. plugins/all.py:10: write date_type="TIMESTAMP"']
+    assert said["shop.orders.day is DATETIME, and declared as DATE. plugins/all.py:8: name a DATE, TIMESTAMP or STRING column"]
+
+
 def test_files_that_would_not_run_or_fit_their_table(shop: Path) -> None:
     filtered = "FROM {orders} WHERE day BETWEEN @date_from AND @date_to"
     (shop / "plugins/sums.sql").write_text(f"SELECT day, shop, 'x' AS amount, 1 AS more {filtered}", encoding="utf-8")
