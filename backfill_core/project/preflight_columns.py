@@ -18,10 +18,11 @@ _DATES = ("DATE", "TIMESTAMP", "STRING")
 
 
 def column_findings(pipeline: Pipeline, questions: Iterable[TableQuestion], schema: Schema) -> Iterator[Finding]:
-    """What the questions about the graph's tables name that the tables do not have so."""
+    """What the questions about the graph's tables name that the tables do not have so; a column that lacks is told once."""
+    lacking: set[tuple[str, str]] = set()
     for question in questions:
         where = pipeline.declared[question.processor].where
-        yield from _lacking(question, schema, where)
+        yield from _lacking(question, schema, where, lacking)
         yield from _date_type(question.table, schema.get(question.table.name, {}), where)
         for wanted in wanted_types(question):
             kind = schema.get(wanted.table, {}).get(wanted.column)
@@ -50,10 +51,13 @@ def declared_findings(pipeline: Pipeline, tables: Iterable[tuple[str, Table]], s
                 yield Finding(what=f"{is_so}. Change one of them. See {where}")
 
 
-def _lacking(question: TableQuestion, schema: Schema, where: str) -> Iterator[Finding]:
+def _lacking(question: TableQuestion, schema: Schema, where: str, told: set[tuple[str, str]]) -> Iterator[Finding]:
     for name, columns in sorted(question.columns().items()):
         live = schema.get(name)
         for column in sorted(columns - live.keys()) if live is not None else ():
+            if (name, column) in told:
+                continue
+            told.add((name, column))
             day = column == question.table.date and name == question.table.name
             yield Finding(what=f"{name} {no_column(question, column, live or {}, where, day=day)}")
 
