@@ -94,7 +94,7 @@ observe_option = click.option(
     "observed",
     type=click.Choice(["rows", "partitions"]),
     default="rows",
-    help="What to look at: rows, or on BigQuery the partitions' metadata, which costs nothing and tells only rows there or not.",
+    help="What to look at: rows, or on BigQuery the metadata of partitions alone: rows there or not.",
 )
 last_observed_option = click.option(
     "--last-observed", is_flag=True, help="What a run last observed, without looking: for while one holds the warehouse."
