@@ -91,7 +91,8 @@ class HttpRunner:
         """Gives up what is under way: nobody knows what becomes of it."""
         self.wire.close()
 
-    def _run(self, call: Call, spec: Http, secrets: list[str]) -> _Outcomes:
+    def _begun(self, call: Call, spec: Http, secrets: list[str]) -> _Going:
+        """A call about to leave, with its log. Raises OSError."""
         names = {name: _name_of(call, name) for name in call.batch.processors}
         path = self.folders.log(call)
 
@@ -100,7 +101,7 @@ class HttpRunner:
                 file.write(_shown(text, spec, secrets) + "\n")
 
         limit = spec.time_limit
-        going = _Going(
+        return _Going(
             call=call,
             spec=spec,
             pieces=Pieces(call_values(call, names, self.place), self.environment),
@@ -109,11 +110,14 @@ class HttpRunner:
             log=log,
             until=None if limit is None else monotonic() + limit,
         )
+
+    def _run(self, call: Call, spec: Http, secrets: list[str]) -> _Outcomes:
+        going = self._begun(call, spec, secrets)
         request = request_of(spec, going.pieces)
         check_private(request.url, spec, secrets)
-        log(f"> {request.method} {request.url}")
+        going.log(f"> {request.method} {request.url}")
         if request.body:
-            log(f"> {request.body.decode()}")
+            going.log(f"> {request.body.decode()}")
         try:
             reply = self._send(going, request)
         except NoIdentityError as error:
@@ -130,7 +134,7 @@ class HttpRunner:
         if 300 <= reply.status < 400 and reply.status not in spec.statuses:
             why = f"HTTP {reply.status}: it sends us elsewhere, and redirects are not followed. Name that address"
             return going.all(outcome_of("failed", why))
-        outcomes = read_reply(spec, spec.answer, call.batch, names, reply)
+        outcomes = read_reply(spec, spec.answer, call.batch, going.names, reply)
         if outcomes is not None:
             return outcomes
         if spec.poll is None:

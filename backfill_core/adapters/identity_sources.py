@@ -138,11 +138,16 @@ def _of_key(key: Path, audience: str) -> Any:
 def _impersonated(identity: Identity, audience: str, request: Transport) -> Any:
     import google.auth
     from google.auth import impersonated_credentials
+    from google.auth.exceptions import DefaultCredentialsError
     from google.oauth2 import service_account
 
     if identity.credentials:
         source = service_account.Credentials.from_service_account_file(str(identity.credentials), scopes=[_SCOPE])
     else:
-        source, _ = google.auth.default(scopes=[_SCOPE], request=request)
+        try:
+            source, _ = google.auth.default(scopes=[_SCOPE], request=request)
+        except (DefaultCredentialsError, NoIdentityError):
+            why = f"nobody is logged in who could act as {identity.impersonate}"
+            raise NoIdentityError(f"{why}: gcloud auth application-default login, or {_OTHERS}") from None
     target = impersonated_credentials.Credentials(source, target_principal=identity.impersonate, target_scopes=[_SCOPE])
     return impersonated_credentials.IDTokenCredentials(target, target_audience=audience, include_email=True)

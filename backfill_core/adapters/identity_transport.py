@@ -17,8 +17,9 @@ from backfill_core.replies import words_of
 #: Seconds that one request may take, and how often one that gets no answer is sent.
 _TIMEOUT = 10.0
 _TRIES = 3
-#: Where a metadata server has what it knows.
+#: Where a metadata server has what it knows, and where Google has one: reached from inside a machine of theirs.
 _METADATA = "/computeMetadata/"
+METADATA_HOSTS = ("metadata.google.internal", "169.254.169.254")
 
 
 class _Answer(transport.Response):
@@ -51,13 +52,14 @@ class Transport(transport.Request):
         #: Whether anybody was asked, and what the last one said who gave nothing.
         self.asked = False
         self.refused = ""
-        self._session = requests.Session()
+        #: Google's library finds it by this name, and makes it fit for a metadata server that wants a certificate.
+        self.session = requests.Session()
 
     def __enter__(self) -> Transport:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._session.close()
+        self.session.close()
 
     def __call__(
         self,
@@ -80,7 +82,7 @@ class Transport(transport.Request):
         )
 
         parts = urlsplit(url)
-        if self.metadata_host and parts.path.startswith(_METADATA):
+        if self.metadata_host and (parts.path.startswith(_METADATA) or parts.hostname in METADATA_HOSTS):
             url = urlunsplit(("http", self.metadata_host, parts.path, parts.query, ""))
         within = min(timeout or _TIMEOUT, _TIMEOUT)
         again = retry_any(retry_if_exception_type(requests.RequestException), retry_if_result(_ill))
@@ -105,8 +107,8 @@ class Transport(transport.Request):
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None, within: float
     ) -> requests.Response:
         # What goes in plain text stays away from proxies.
-        self._session.trust_env = urlsplit(url).scheme == "https"
-        return self._session.request(method, url, data=body, headers=dict(headers or {}), timeout=within, allow_redirects=False)
+        self.session.trust_env = urlsplit(url).scheme == "https"
+        return self.session.request(method, url, data=body, headers=dict(headers or {}), timeout=within, allow_redirects=False)
 
 
 def _said(text: str) -> str:

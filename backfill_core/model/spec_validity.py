@@ -166,9 +166,16 @@ def _company_problems(processor: Processor, spec: Called, runtime: str, processo
             yield f"names {{dataset}}, and {there} and not in {_dataset(processor)}. Take {{prefix}}"
 
 
-def _named(spec: Http) -> set[str]:
-    """The names in what is sent."""
-    return {field.name for text in texts([spec.url, spec.headers, spec.json]) for field in _fields(text)}
+def _named(spec: Called) -> set[str]:
+    """The names in what is sent, or given to a program."""
+    match spec:
+        case Http():
+            given: list[Any] = [spec.url, spec.headers, spec.json]
+        case Command():
+            given = [spec.arguments, spec.environment]
+        case _:
+            given = []
+    return {field.name for text in texts(given) for field in _fields(text)}
 
 
 def _dataset(processor: Processor) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.dates import Span
 from backfill_core.errors import PreflightFailed, Problem
-from backfill_core.model.command import Command
-from backfill_core.model.http import Http
 from backfill_core.model.runs import Sql
 from backfill_core.model.table import Files
 from backfill_core.observe import read_calendars, table_questions
@@ -18,6 +16,7 @@ from backfill_core.plan import Plan
 from backfill_core.project.findings import Finding, Use, use_of
 from backfill_core.project.preflight_columns import column_findings, declared_findings
 from backfill_core.project.runners import check_environment
+from backfill_core.project.service_checks import service_findings
 from backfill_core.project.session import Session
 from backfill_core.queries.asking import sql_path, tables_named
 from backfill_core.queries.question import TableQuestion
@@ -39,7 +38,7 @@ def preflight(session: Session, warehouse: OpenWarehouse, use: Use) -> list[Find
         from backfill_core.project.preflight_cloud import cloud_findings
 
         found = [*_held(session, use), *cloud_findings(session, warehouse, use, questions)]
-    found += _services(session, use.fills)
+    found += service_findings(session, use.fills)
     return sorted(dict.fromkeys(found), key=lambda finding: not finding.stops)
 
 
@@ -51,21 +50,11 @@ def refuse_unfit(session: Session, warehouse: OpenWarehouse, plan: Plan) -> list
     check_environment(session.pipeline, plan, session.variables)
     use = use_of(plan)
     embedded = isinstance(warehouse, DuckDBWarehouse)
-    found = _services(session, use.fills) if embedded else preflight(session, warehouse, use)
+    found = service_findings(session, use.fills) if embedded else preflight(session, warehouse, use)
     stopping = sorted(finding.what for finding in found if finding.stops)
     if stopping:
         raise PreflightFailed(Problem("", f"{what}.") for what in (*stopping[:-1], f"{stopping[-1]}; nothing was run"))
     return found
-
-
-def _services(session: Session, names: Iterable[str]) -> list[Finding]:
-    pipeline = session.pipeline
-    called = [name for name in names if isinstance(pipeline.processors[name].spec_for(pipeline.runtime), Http | Command)]
-    if not called:
-        return []
-    from backfill_core.project.service_checks import service_findings  # it asks over HTTP, which few runs need
-
-    return service_findings(session, called)
 
 
 def _questions(session: Session, use: Use) -> list[TableQuestion]:

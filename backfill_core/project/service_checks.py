@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from backfill_core.adapters.http_wire import NoReplyError, NotSentError, Request, Wire
-from backfill_core.adapters.identity_tokens import IdentityTokens, NoIdentityError, Token
 from backfill_core.model.hosts import audience, host_part, is_private
 from backfill_core.model.http import Http
 from backfill_core.model.spec_validity import has_secret
@@ -17,6 +15,10 @@ from backfill_core.project.findings import Finding
 from backfill_core.project.runners import identity_tokens, variables_of
 from backfill_core.project.session import Session
 from backfill_core.replies import Reply
+
+if TYPE_CHECKING:  # it asks over HTTP, which few runs need
+    from backfill_core.adapters.http_wire import Wire
+    from backfill_core.adapters.identity_tokens import IdentityTokens, Token
 
 #: A path that services have nothing behind: whoever guards the door answers as for any other, and no work is begun.
 _PATH = "/robots.txt"
@@ -34,7 +36,7 @@ class _Door:
     #: Of the identity token that it wants; none: it wants none.
     audience: str | None
     #: Headers that every call sends, whatever it is about.
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     secret: bool
 
 
@@ -50,6 +52,10 @@ def service_findings(session: Session, names: Collection[str]) -> list[Finding]:
         if isinstance(spec, Http) and not unset and (door := _door(spec, Pieces({"prefix": session.target.prefix}, given))):
             doors.setdefault(door, where)
     if doors:
+        from concurrent.futures import ThreadPoolExecutor
+
+        from backfill_core.adapters.http_wire import Wire
+
         tokens, wire = identity_tokens(session.target, session.root), Wire()
         with ThreadPoolExecutor(min(8, len(doors))) as pool:
             for each in pool.map(lambda pair: list(_asked(pair[0], pair[1], tokens, wire)), doors.items()):
@@ -75,6 +81,9 @@ def _door(spec: Http, pieces: Pieces) -> _Door | None:
 
 def _asked(door: _Door, where: str, tokens: IdentityTokens, wire: Wire) -> Iterator[Finding]:
     """What asking a service shows to be wrong."""
+    from backfill_core.adapters.http_wire import NoReplyError, NotSentError, Request
+    from backfill_core.adapters.identity_tokens import NoIdentityError
+
     if door.secret and not is_private(door.url):
         yield Finding(what=f"a secret would go to {door.url}, where it can be read on the way. {where}: use https")
         return
@@ -88,6 +97,8 @@ def _asked(door: _Door, where: str, tokens: IdentityTokens, wire: Wire) -> Itera
     headers = dict(door.headers) | ({"Authorization": f"Bearer {token.text}"} if token else {})
     try:
         reply = wire.send(Request(method="GET", url=door.url + _PATH, headers=headers), _WITHIN)
+    except ValueError:  # its words would hold the value
+        yield Finding(what=f"{where} has a header with signs in it that no header may have")
     except NotSentError as error:
         yield Finding(what=f"{error} ({door.url}). Is the service up, and its address right? See {where}")
     except NoReplyError as error:

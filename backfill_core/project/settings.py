@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from backfill_core.dates import EPOCH, LAST_DAY
 from backfill_core.errors import BadSettings, NoProject, UnknownTarget, did_you_mean
 from backfill_core.model.hosts import is_loopback
 
@@ -152,7 +153,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     #: First date of a plan that names none.
-    from_: date | None = Field(default=None, alias="from")
+    from_: date | None = Field(default=None, alias="from", ge=EPOCH, le=LAST_DAY)
     timezone: str = "UTC"
     target: str = "local"
     concurrency: int = Field(default=4, ge=1, le=256)

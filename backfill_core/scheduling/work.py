@@ -110,8 +110,9 @@ def gate_name(layer: str) -> str:
 def with_gates(pipeline: Pipeline, plan: Plan, works: Sequence[Work]) -> list[Work]:
     """The same work for a run in which a date goes on as soon as its gates pass.
 
-    A gate of a date waits for the layer's units of that date. A unit of a later layer waits for the gates of its own date, and
-    for those of each date in the windows that it has on processors of that layer.
+    A gate of a date waits for the layer's units of that date, and where one of them judges several dates together, for all of
+    the layer's. A unit of a later layer waits for the gates of its own date, and for those of each date in the windows that it
+    has on processors of that layer.
     """
     gated = {stage.layer for stage in plan.stages if stage.gates}
     found: list[Work] = []
@@ -121,6 +122,8 @@ def with_gates(pipeline: Pipeline, plan: Plan, works: Sequence[Work]) -> list[Wo
         if stage.layer in gated:
             dates = union(work.dates for work in own)
             days = [(day, day) for day in dates.numbers()]
+            if days and any(gate.per != "date" for gate in pipeline.layer(stage.layer).gates if gate.name in stage.gates):
+                days = [(days[0][0], days[-1][1])] * len(days)
             waits = tuple(Wait.of(work.name, days) for work in own)
             found.append(Work(name=gate_name(stage.layer), layer=stage.layer, dates=dates, waits=waits, gate=True))
     return found

@@ -120,6 +120,21 @@ def test_no_service_no_token_and_no_variable(tmp_path: Path, metadata: MetadataS
     assert not (project / ".backfill" / "logs").exists()
 
 
+def test_a_header_that_cannot_be_sent_is_told_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = PLUGINS.replace("identity=True", """headers={"X-Key": Secret("env:SCORING_KEY")}""")
+    project = make_scored_shop(tmp_path, plugins=plugins)
+    monkeypatch.setenv("SCORING_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("SCORING_KEY", "s3cr3t\nX-Other: 1")
+    with serving(Said()) as service:
+        monkeypatch.setenv("SCORING_URL", service.url)
+        assert doctor(project) == (2, ["error: plugins/all.py:3 has a header with signs in it that no header may have"])
+        assert service.probes == []
+        monkeypatch.setenv("SCORING_KEY", "s3cr3t")
+        service.probed = lambda _asked: Said(403)
+        assert doctor(project) == (0, [f"warning: {service.url} does not accept what plugins/all.py:3 sends (HTTP 403)"])
+        assert service.probes[0].headers["X-Key"] == "s3cr3t"
+
+
 def test_execute_asks_only_the_services_of_what_is_planned(
     tmp_path: Path, metadata: MetadataServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

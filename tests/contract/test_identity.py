@@ -331,6 +331,19 @@ def test_where_there_is_nothing_it_says_what_to_set(tmp_path: Path, monkeypatch:
         )
 
 
+def test_whoever_is_found_may_act_as_another(metadata: MetadataServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.delenv("GCE_METADATA_HOST", raising=False)
+    acting = as_impersonated(metadata, tmp_path, monkeypatch).impersonate
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    token = identity_source(Identity(impersonate=acting))(AUDIENCE)
+    assert (token.account, token.audience) == (acting, AUDIENCE)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+    monkeypatch.setenv("GCE_METADATA_IP", "127.0.0.1:1")
+    with pytest.raises(NoIdentityError, match=f"nobody is logged in who could act as {acting}: gcloud auth application-default"):
+        identity_source(Identity(impersonate=acting))(AUDIENCE)
+
+
 def polled(service: Service) -> Http:
     answer = Answer(status="state", error="error", means={"running": "running", "done": "done"})
     poll = Poll(f"{service.url}/jobs/1", every=0.01, within=20.0)
