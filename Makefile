@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo sample test soak check bench lock clean
+.PHONY: demo sample test soak witnesses check bench lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/nba_season/demo.py
@@ -16,6 +16,10 @@ test: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	SOAK_KILLS=1000 $(BIN)/python -m pytest -p no:benchmark tests/acceptance/test_durability.py -k killed_at_any_moment
+
+# Others who speak BigQuery's language, in an environment of their own; each is skipped where it is not.
+witnesses: $(VENV)/.dev $(VENV)/witness/.done
+	$(BIN)/python -m pytest -rs -p no:benchmark tests/acceptance/test_witnesses.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -33,6 +37,11 @@ $(VENV)/.run: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(VENV)/witness/.done:
+	$(PYTHON) -m venv $(VENV)/witness
+	$(VENV)/witness/bin/python -m pip install --quiet --disable-pip-version-check bqemulator==1.4.0 numpy
 	touch $@
 
 clean:

@@ -138,13 +138,19 @@ def missing_tables(pipeline: Pipeline, warehouse: Warehouse, questions: Iterable
             lacking = sorted(columns - schema[table].keys()) if table in schema else []
             if lacking:
                 where = pipeline.declared[question.processor].where
-                problem = (
-                    f'it has no column "{lacking[0]}", which processor "{question.processor}" names.'
-                    f"{did_you_mean(lacking[0], schema[table])} See {where}"
-                )
-                raise UnreadableTable(table=table, problem=problem)
+                day = question.table.name == table and lacking[0] == question.table.date
+                raise UnreadableTable(table=table, problem=f"it {no_column(question, lacking[0], schema[table], where, day=day)}")
         _check_date_type(question.table, schema.get(question.table.name, {}), pipeline.declared[question.processor].where)
     return frozenset(question.table.name for question in asked if question.table.name not in schema)
+
+
+def no_column(question: TableQuestion, column: str, live: Mapping[str, str], where: str, *, day: bool) -> str:
+    """What is said of a table that lacks a column which a question names; ``day``: the one that its dates are in."""
+    dates = [name for name, kind in live.items() if kind.startswith(("DATE", "TIMESTAMP")) and name != question.table.updated]
+    if day and dates:
+        shown = ", ".join(f"{name} {live[name]}" for name in dates)
+        return f'has no column {column} (it has {shown}). {where}: write date="{dates[0]}"'
+    return f'has no column "{column}", which processor "{question.processor}" names.{did_you_mean(column, live)} See {where}'
 
 
 def _check_date_type(table: Table, columns: Mapping[str, str], where: str) -> None:

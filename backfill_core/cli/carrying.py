@@ -87,7 +87,7 @@ def carry_out_plan(
     from backfill_core.cli.waiting import free_warehouse, waited_for_tables
     from backfill_core.execute import Drain
     from backfill_core.planning.drift import drift
-    from backfill_core.project.carry_out import ALLOW_SHRINK, carry_out
+    from backfill_core.project.carry_out import carry_out
     from backfill_core.project.exhausted import exhausted_units
     from backfill_core.reports.run_texts import closing_lines
 
@@ -132,7 +132,7 @@ def carry_out_plan(
                     drain=drain,
                     listeners=(progress,),
                     allow_blocked=how.allow_blocked,
-                    overrides={ALLOW_SHRINK: how.allow_shrink} if how.allow_shrink else {},
+                    overrides=_overrides(how),
                     exhausted=exhausted,
                     log_shape=how.log_format,
                 )
@@ -146,12 +146,20 @@ def carry_out_plan(
         sys.exit(state.ended.exit_code)
 
 
+def _overrides(how: How) -> dict[str, str]:
+    """The guards that somebody set aside, with what they said."""
+    from backfill_core.project.carry_out import ALLOW_SHRINK, SKIP_PREFLIGHT
+
+    said = {SKIP_PREFLIGHT: "the target was not looked at first"} if how.skip_preflight else {}
+    return said | ({ALLOW_SHRINK: how.allow_shrink} if how.allow_shrink else {})
+
+
 def _preflight(session: Session, warehouse: OpenWarehouse, plan: Plan) -> None:
     """Says what was found. Raises PreflightFailed for what would spoil the run."""
     from backfill_core.project.preflight import refuse_unfit
 
     for finding in refuse_unfit(session, warehouse, plan):
-        click.echo(f"warning: {finding.what}", err=True)
+        click.echo(f"warning: {finding.what}.", err=True)
 
 
 @contextmanager

@@ -88,6 +88,13 @@ format_option = click.option(
     "--format", "shape", type=click.Choice(["text", "json"]), default="text", help="For people or programs."
 )
 show_sql_option = click.option("--show-sql", is_flag=True, help="Print each statement that is sent, to stderr.")
+observe_option = click.option(
+    "--observe",
+    "observed",
+    type=click.Choice(["rows", "partitions"]),
+    default="rows",
+    help="What to look at: rows, or on BigQuery the partitions' metadata, which costs nothing and tells only rows there or not.",
+)
 today_option = click.option("--today", type=Day(), help="Take this day as today.")
 
 _SPAN = (

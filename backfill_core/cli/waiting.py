@@ -37,7 +37,7 @@ def waited_for_tables(session: Session, plan: Plan, *, wait: bool) -> bool:
     waiting, waited = Waiting(), False
     while True:
         with reading(session) as journal:
-            held = journal.in_the_way(session.holds(plan))
+            held = journal.in_the_way(session.holds(plan.planned()))
         if held is None:
             return waited
         if not wait:

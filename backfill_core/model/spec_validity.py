@@ -156,7 +156,12 @@ def _company_problems(processor: Processor, spec: Called, runtime: str, processo
             continue
         if theirs.together == spec.together and _way(theirs) != _way(spec):
             yield f'goes together with "{other.name}" ("{spec.together}"), which is called another way. Make them alike'
-        elif theirs.together == spec.together and "dataset" in _named(spec) and _dataset(processor) != _dataset(other):
+        elif (
+            theirs.together == spec.together
+            and isinstance(spec, Http)
+            and "dataset" in _named(spec)
+            and _dataset(processor) != _dataset(other)
+        ):
             there = f'goes together with "{other.name}", whose table is in {_dataset(other)}'
             yield f"names {{dataset}}, and {there} and not in {_dataset(processor)}. Take {{prefix}}"
 

@@ -36,6 +36,8 @@ from backfill_core.scheduling.terms import Terms
 
 #: The guard that a date never loses keys, as it is named where somebody sets it aside.
 ALLOW_SHRINK = "allow-shrink"
+#: The look at a target before a run.
+SKIP_PREFLIGHT = "skip-preflight"
 
 if TYPE_CHECKING:
     from backfill_core.project.targets import OpenWarehouse
@@ -139,7 +141,7 @@ def carry_out(
             commit=commit_of(session.root),
             concurrency=terms.concurrency,
         )
-        return execution.run(started, session.holds(plan))
+        return execution.run(started, session.holds(plan.planned()))
 
 
 def _check_sql(session: Session, warehouse: OpenWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:

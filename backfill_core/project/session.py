@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -38,7 +38,6 @@ from backfill_core.project.targets import file_resource, holds_of, open_warehous
 from backfill_core.reports.words import Head
 
 if TYPE_CHECKING:
-    from backfill_core.plan import Plan
     from backfill_core.project.targets import OpenWarehouse
 
 #: Folder of a project in which runs are remembered.
@@ -149,9 +148,9 @@ class Session(Place):
             who = lease_words(held, SystemClock().now())
             raise WarehouseHeld(who=who, what=f"the warehouse {target.warehouse}", look=f"Look: backfill status {held.run}")
 
-    def holds(self, plan: Plan) -> Holds:
-        """What a run of that plan leases."""
-        return holds_of(self.target, self.root, self.pipeline, plan)
+    def holds(self, planned: Collection[str]) -> Holds:
+        """What a run that calls those processors leases."""
+        return holds_of(self.target, self.root, self.pipeline, planned)
 
     def season(self, name: str) -> Span:
         """The span of a season, as the calendars know it. Raises UnknownSeason."""
@@ -194,6 +193,11 @@ class Session(Place):
         """What was accepted of this target's rows."""
         return tuple(review for review in self.reviews.accepted if review.target == self.target_name)
 
+    def reviews_of(self, calendars: dict[str, CalendarDays], *, waive: bool = True) -> Reviews:
+        """What people decided, as far as it is to be taken into account. Raises BadReviews."""
+        check_range(self.reviews, self.pipeline, calendars)
+        return Reviews(waivers=self.reviews.waivers if waive else (), accepted=self.accepted)
+
     def observe(
         self,
         warehouse: Warehouse,
@@ -204,8 +208,7 @@ class Session(Place):
         waive: bool = True,
     ) -> Coverage:
         """What the tables hold, judged with what people decided; ``waive=False`` leaves waivers out. Raises BadReviews."""
-        check_range(self.reviews, self.pipeline, calendars)
-        reviews = Reviews(waivers=self.reviews.waivers if waive else (), accepted=self.accepted)
+        reviews = self.reviews_of(calendars, waive=waive)
         return observe(self.pipeline, warehouse, self.landing, calendars, span=span, today=today, reviews=reviews)
 
 

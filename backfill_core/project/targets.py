@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -16,14 +16,13 @@ from backfill_core.queries.dialect import Names
 if TYPE_CHECKING:  # neither is loaded before a target needs it
     from backfill_core.adapters.bigquery_warehouse import BigQueryWarehouse
     from backfill_core.model.runs import RunSpec
-    from backfill_core.plan import Plan
     from backfill_core.ports import Runner
 
     OpenWarehouse = DuckDBWarehouse | BigQueryWarehouse
 
 
-def holds_of(target: Target, root: Path, pipeline: Pipeline, plan: Plan) -> Holds:
-    """What a run of a plan on a target leases.
+def holds_of(target: Target, root: Path, pipeline: Pipeline, planned: Collection[str]) -> Holds:
+    """What a run that calls those processors leases on a target.
 
     An embedded warehouse is one file and has one owner; elsewhere it is the tables that the run writes, and those it reads.
     """
@@ -32,7 +31,6 @@ def holds_of(target: Target, root: Path, pipeline: Pipeline, plan: Plan) -> Hold
             return Holds(writes=[file_resource(target, root)])
         case GcpTarget():
             names = Names(datasets=target.datasets, prefix=target.prefix, project=target.project)
-            planned = list(plan.planned())
             writes = {table.name for name in planned for table in pipeline.processors[name].tables.values()}
             read = {up for name in planned for edge in pipeline.edges_into[name] for up in edge.upstreams}
             reads = {table.name for name in read for table in pipeline.processors[name].tables.values()} - writes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet
@@ -12,13 +12,15 @@ from backfill_core.reports.gate_texts import gate_words
 from backfill_core.reports.words import WIDTH, Head, dates_words, key_words, number, percent, plural, reasons_words, wrapped
 
 
-def plan_lines(plan: Plan, pipeline: Pipeline, coverage: Coverage, head: Head, doing: str, *below: str) -> list[str]:
+def plan_lines(
+    plan: Plan, pipeline: Pipeline, coverage: Coverage, head: Head, doing: str, *below: str, notes: Iterable[str] = ()
+) -> list[str]:
     """A plan as people read it; its last line is what to type next: ``doing``, where there is anything to do.
 
-    ``below`` stands before it: what the plan may take and cost.
+    ``below`` stands before it: what the plan may take and cost. ``notes`` stand first: that less was looked at.
     """
     through = pipeline.layer(plan.request.through)
-    lines = [head.line(), f"through {through.name}" + "".join(f": {words}" for words in calendar_words(coverage))]
+    lines = [head.line(), *notes, f"through {through.name}" + "".join(f": {words}" for words in calendar_words(coverage))]
     name = max((len(planned.name) for planned in plan.planned().values()), default=0) + 2
     if plan.units:
         lines.append(f"{'':{name}}{'UNITS':>7}  {'DATES':22}  WHY")

@@ -15,10 +15,13 @@ import duckdb
 import pytest
 from test_reference_sql import QUERIES, TABLES, columns_of, expected_columns, google_sql
 
+from backfill_core.adapters.bigquery_partitions import PARTITIONS as PARTITIONS_TEXT
+from backfill_core.adapters.bigquery_warehouse import COLUMNS as COLUMNS_TEXT
 from backfill_core.dates import DateSet, Span, day_number
 from backfill_core.model.table import Table
 from backfill_core.queries.comparison_sql import ComparisonSql
 from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Dialect, Names, Query
+from backfill_core.queries.packed import packed, unpacked
 from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, TableQuestion
 from backfill_core.queries.replacing import replacing
 from backfill_core.queries.sql import QuestionSql
@@ -36,6 +39,9 @@ LINES = {
     "source": "STRING",
     "written": "TIMESTAMP",
 }
+#: Two views of INFORMATION_SCHEMA, as Google documents them.
+PARTITIONS = {"table_name": "STRING", "partition_id": "STRING", "total_rows": "INT64"}
+COLUMNS = dict.fromkeys(("table_name", "column_name", "data_type", "is_partitioning_column"), "STRING")
 DUCKDB_TYPES = {
     "DATE": "DATE",
     "TIMESTAMP": "TIMESTAMPTZ",
@@ -300,20 +306,43 @@ def test_google_and_duckdb_return_the_same_rows(google: Google, embedded: duckdb
     assert told > 500
 
 
+def test_what_is_packed_for_a_script_comes_out_as_it_was(google: Google, embedded: duckdb.DuckDBPyConnection) -> None:
+    told = next(each for each in questions() if len(each.comparisons) > 1 and not each.absent)
+    rows = unpacked(google.rows(packed(statements(told, BIGQUERY), first=1)))
+    for place, query in enumerate(statements(told, DUCKDB), start=1):
+        found = embedded.execute(query.text, dict(query.params)).fetchall()
+        assert found
+        assert sorted(rows[place], key=repr) == sorted(found, key=repr), query.text
+
+
+def test_google_analyses_the_metadata_of_partitions(google: Google) -> None:
+    seen = google.with_tables({"shop.INFORMATION_SCHEMA.PARTITIONS": PARTITIONS, "shop.INFORMATION_SCHEMA.COLUMNS": COLUMNS})
+    for text, view in ((PARTITIONS_TEXT, "PARTITIONS"), (COLUMNS_TEXT, "COLUMNS")):
+        text = text.format("`shop`").replace(f"`shop`.INFORMATION_SCHEMA.{view}", f"`shop.INFORMATION_SCHEMA.{view}`")
+        seen.accepts(text, {"tables": ["orders"]} if "@tables" in text else {})
+
+
 def test_google_analyses_what_replaces_dates(google: Google) -> None:
     """Every statement of the script, with its own temporary tables beside the others."""
     keyed = replace(STAMPED, only={"source": "api"})
+    plainest = {table.date: question for question in questions() if not question.absent for table in (question.table,)}
     for table in (BY_DAY, keyed, WRITTEN, replace(BY_DAY, key=())):
+        facts = statements(replace(plainest[table.date], table=table), BIGQUERY)
         columns = [table.date, "player", "team", "source"]
         select = f"SELECT {', '.join(map(BIGQUERY.name, columns))} FROM `box`.`roster` WHERE day BETWEEN @date_from AND @date_to"
-        script = replacing(select, columns, table, DAYS, Names())
+        script = replacing(select, columns, table, DAYS, Names(), facts=facts)
         kinds = {name: LINES[name] for name in columns}
         seen = google.with_tables(
-            {"backfill_result": kinds, "backfill_shrunk": {"day": "DATE", "held": "INT64", "given": "INT64"}}
+            {
+                "backfill_result": kinds,
+                "backfill_shrunk": {"day": "DATE", "held": "INT64", "given": "INT64"},
+                "backfill_facts": {"part": "INT64", "line": "STRING"},
+            }
         )
-        statements = script.text.split(";\n")
-        assert statements[0].startswith("CREATE TEMP TABLE backfill_result") and "COMMIT TRANSACTION" in statements
-        for statement in statements:
+        lines = script.text.split(";\n")
+        assert lines[0].startswith("CREATE TEMP TABLE backfill_result") and "COMMIT TRANSACTION" in lines
+        assert sum(line.startswith("CREATE TEMP TABLE backfill_facts") for line in lines) == 1
+        for statement in lines:
             seen.accepts(dotted(statement), script.params)
 
 

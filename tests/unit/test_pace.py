@@ -160,7 +160,7 @@ def test_what_holds_a_run_up_is_in_its_status() -> None:
     unknown = begun(*events, IdentityLost(at=at(7), why="HTTP 401"))
     lines = status_lines(unknown, at(10), alive=True)
     assert lines[0].startswith("run r12  PAUSED") and lines[-1] == "next: backfill continue r12"
-    said = "paused: no identity token since 10:00 UTC: HTTP 401. No unit was failed. Log in, then: backfill continue r12"
+    said = "paused: no identity token since 10:00 UTC. No unit was failed. Log in, then: backfill continue r12 (HTTP 401)"
     assert said in " ".join(" ".join(lines).split())
 
 
