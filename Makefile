@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo sample test soak witnesses check bench lock clean
+.PHONY: demo sample test soak thorough witnesses check bench lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/nba_season/demo.py
@@ -20,6 +20,10 @@ soak: $(VENV)/.dev
 # Others who speak BigQuery's language, in an environment of their own; each is skipped where it is not.
 witnesses: $(VENV)/.dev $(VENV)/witness/.done
 	$(BIN)/python -m pytest -rs -p no:benchmark tests/acceptance/test_witnesses.py
+
+# The brute-force models on thousands of random graphs; about half an hour.
+thorough: $(VENV)/.dev
+	THOROUGH=1 $(BIN)/python -m pytest -p no:benchmark tests/unit/test_planner_model.py tests/unit/test_explaining.py tests/acceptance/test_wounds.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -45,4 +49,4 @@ $(VENV)/witness/.done:
 	touch $@
 
 clean:
-	rm -rf $(VENV) .backfill examples/nba_season/landing examples/nba_season/warehouse.duckdb*
+	rm -rf $(VENV) .backfill .coverage_data examples/nba_season/landing examples/nba_season/warehouse.duckdb*

@@ -9,6 +9,8 @@ from itertools import compress
 
 #: Day 0 of a DateSet's bits. Earlier days cannot be held.
 EPOCH = date(1900, 1, 1)
+#: The last day that a person may name. What windows and ends reach beyond it still is a day.
+LAST_DAY = date(2199, 12, 31)
 _ONE = ord("1")
 #: Turns the digits of a binary number into bytes that are false and true.
 _FLAGS = bytes.maketrans(b"01", b"\x00\x01")
@@ -17,10 +19,13 @@ ONE_DAY = timedelta(days=1)
 
 
 def parse_day(text: str) -> date:
-    """The day of ``YYYY-MM-DD``. Raises ValueError for any other spelling or a day that does not exist."""
+    """The day of ``YYYY-MM-DD``. Raises ValueError for any other spelling, a day that does not exist, or one out of range."""
     if len(text) != 10:
         raise ValueError(f"not a day: {text!r}")
-    return date.fromisoformat(text)
+    day = date.fromisoformat(text)
+    if not EPOCH <= day <= LAST_DAY:
+        raise ValueError(f"days go from {EPOCH} to {LAST_DAY}")
+    return day
 
 
 def day_number(day: date) -> int:

@@ -114,6 +114,7 @@ class Execution:
         drain: Drain,
         allow_blocked: bool = False,
         allow_shrink: bool = False,
+        overridden: Mapping[str, str] | None = None,
         exhausted: Mapping[str, Mapping[str, DateSet]] | None = None,
         seconds: Mapping[str, float] | None = None,
     ) -> None:
@@ -146,6 +147,7 @@ class Execution:
             self.record,
             world.clock,
             exhausted or {},
+            overridden or {},
         )
         self.home: queue.SimpleQueue[_Home | None] = queue.SimpleQueue()
         #: The instant at which each call in flight left, by its number.

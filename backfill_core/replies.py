@@ -105,7 +105,7 @@ def read_reply(
         found: Any = reply.json()
         unread = ""
     except ValueError as error:
-        found, unread = None, str(error)
+        found, unread = reply.body.decode("utf-8", "replace"), str(error)
     sign = _sign(wanted.signs, found, reply.status)
     means: Means = sign.means if sign else spec.meaning(reply.status)
     if sign or means != "done" or not 200 <= reply.status < 300:
@@ -165,7 +165,7 @@ def _sign(signs: Iterable[Sign], found: Any, status: int | None) -> Sign | None:
 def _fits(sign: Sign, found: Any, status: int | None) -> bool:
     if sign.status is not None and sign.status != status:
         return False
-    if not sign.at:
+    if not sign.at and not sign.contains:
         return True
     value = look_into(found, sign.at)
     if sign.values and not any(type(value) is type(each) and value == each for each in sign.values):

@@ -106,6 +106,8 @@ class RunState:
     #: When the first and the latest unit were verified as done.
     first_done: datetime | None = None
     last_done: datetime | None = None
+    #: Seconds it had been at work by then.
+    active_at_done: float = 0.0
     #: Seconds that units took whose calls came home, until they have their word: by processor and day number.
     _spent: dict[str, dict[int, float]] = field(default_factory=dict)
 
@@ -211,6 +213,7 @@ class RunState:
         if event.word is Word.DONE:
             self.first_done = self.first_done or event.at
             self.last_done = event.at
+            self.active_at_done = self.active(event.at)
             self.lately.append((event.at, len(event.dates)))
             if event.processor in self.paces:
                 pace = self.paces[event.processor]
@@ -269,7 +272,7 @@ class RunState:
 
     def exit(self, *, interrupted: bool = False, allow_blocked: bool = False) -> tuple[ExitCode, str]:
         """The exit code that this state means, and the reason in words: the first of DESIGN 6's order that applies."""
-        closed = [verdict for verdict in self.verdicts if not verdict.passed]
+        closed = [verdict for verdict in self.verdicts if verdict.closed]
         blocked_before = self.plan.blocked_units if self.plan else 0
         lost = [f"{count} {word}" for word in _LOST if (count := self.count(word))]
         if blocked_before and not allow_blocked:

@@ -133,7 +133,7 @@ class Jobs:
     def created(self, query: Query, *, within: float) -> datetime:
         """When BigQuery says that the job of a query was made."""
         name = new_id("clock")
-        job = self.persisting(lambda: self._insert(query, name, {}, monotonic() + within), within=within)
+        job = self.persisting(lambda: self._insert(query, name, self.labels.of(""), monotonic() + within), within=within)
         found: datetime = job.created
         return found
 

@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from backfill_core.adapters.bigquery_errors import failure_of, retry_after, word
 from backfill_core.adapters.bigquery_jobs import JobLostError
 from backfill_core.adapters.bigquery_warehouse import INGESTION, Asked, BigQueryWarehouse
 from backfill_core.coverage import DateFacts
+from backfill_core.dates import day_of
 from backfill_core.events import Claim, Failure, Outcome
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
@@ -26,6 +28,7 @@ from backfill_core.ports import BatchResult, Call
 from backfill_core.queries.dialect import BIGQUERY, Query
 from backfill_core.queries.named import named
 from backfill_core.queries.packed import unpacked
+from backfill_core.queries.question import TableQuestion
 from backfill_core.queries.replacing import replacing
 
 
@@ -77,7 +80,7 @@ class BigQuerySqlRunner:
         jobs, name = self.warehouse.jobs, call.processor.name
         asked = self._asked_inside(call)
         script = self._script(call, table, [each.query for each in asked or ()])
-        written = self.warehouse.path(table)
+        written = self.warehouse.table_label(table)
         labels = jobs.labels.of(call.processor.layer, backfill_table=written, backfill_work=_work(script))
         for job, theirs in sorted(self._leftovers().items()):
             if theirs.get("backfill_table") == labels["backfill_table"]:
@@ -131,9 +134,26 @@ class BigQuerySqlRunner:
             table,
             call.batch.dates,
             self.warehouse.names,
+            contents=self._contents(call),
             facts=facts,
             may_shrink=call.allow_shrink,
         )
+
+    def _contents(self, call: Call) -> dict[str, dict[date, str]]:
+        """What the rows of each date are computed from, for the columns that say it.
+
+        Looked at before they are computed: what changes in between is taken for newer, and never the other way round.
+        """
+        found = {}
+        for content in call.contents:
+            asked = [
+                TableQuestion(processor=name, table=call.tables[name], span=span)
+                for name in content.upstreams
+                if (span := content.span)
+            ]
+            facts = dict(zip((each.processor for each in asked), self.warehouse.observe_all(asked), strict=True))
+            found[content.column] = {day_of(day): text for day, text in content.texts(facts).items()}
+        return found
 
     def _leftovers(self) -> dict[str, Mapping[str, str]]:
         """Jobs that an earlier run left under way, looked for once."""

@@ -126,6 +126,10 @@ class BigQueryWarehouse:
         """Where a table is in its project: ``dataset.table``, as BigQuery has it."""
         return ".".join(self.names.parts(table)[1:])
 
+    def table_label(self, table: Table) -> str:
+        """What jobs that write a table are labelled with."""
+        return self.jobs.labels.of("", backfill_table=self.path(table))["backfill_table"]
+
     def close(self) -> None:
         self.jobs.close()
 

@@ -25,6 +25,8 @@ from backfill_core.replies import Reply, outcome_of, read_reply, same_for_all
 
 #: Calls that never reached the service are sent again so many times, within about a second.
 _CONNECTS = 3
+#: Seconds after which an accepted call is first asked after.
+_FIRST_QUESTION = 0.1
 #: Characters of an answer that its log keeps.
 _KEPT = 100_000
 _Outcomes = Mapping[Unit, Outcome]
@@ -188,16 +190,16 @@ class HttpRunner:
             return going.all(outcome_of("unknown", f"accepted, and cannot be asked after: {error}"))
         until = monotonic() + poll.within
         until = until if going.until is None else min(until, going.until)
-        wait, last = poll.every, "it is still at it"
+        wait, last = min(poll.every, _FIRST_QUESTION), "no answer"
         while True:
             if monotonic() + wait >= until:
                 return going.all(outcome_of("unknown", f"accepted, and no end after {_seconds(going, poll)} s: {last}"))
             if self.wire.closed.wait(wait):
                 return going.all(outcome_of("unknown", "accepted, and not asked after any more, for the run was stopped"))
-            wait = poll.every
+            wait = min(poll.every, 2 * wait)
             try:
                 reply = self._send(replace(going, until=until), request)
-            except StoppedError:
+            except (StoppedError, LateError):  # the time is up, and what it said last is what is known
                 continue
             except (NotSentError, NoReplyError, NoIdentityError) as error:
                 last = str(error) or "no answer"

@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from backfill_core.cli.terms import AskedTerms, asks_terms
-from backfill_core.errors import ExitCode, PlanDrifted
+from backfill_core.cli.terms import AskedTerms, Reasoned, asks_terms
+from backfill_core.errors import BadUsage, ExitCode, PlanDrifted, did_you_mean
 
 if TYPE_CHECKING:
     from backfill_core.coverage import Coverage
@@ -40,6 +40,8 @@ class How:
     retry_exhausted: bool
     #: Why a date may hold fewer keys than before; None: it may not.
     allow_shrink: str | None
+    #: Gates that pass whatever they find, each with why.
+    override_gate: tuple[tuple[str, str], ...]
     allow_blocked: bool
     dry_run: bool
     yes: bool
@@ -52,6 +54,13 @@ _OPTIONS = (
     click.option("--allow-blocked", is_flag=True, help="Exit 0 although units were blocked when planned."),
     click.option("--retry-exhausted", is_flag=True, help="Call units too that failed the same way again and again."),
     click.option("--allow-shrink", metavar="WHY", help="Let a date hold fewer keys than before; the journal keeps why."),
+    click.option(
+        "--override-gate",
+        type=Reasoned(),
+        multiple=True,
+        metavar="NAME=WHY",
+        help="Let a gate pass whatever it finds; journal and report keep why. Repeatable.",
+    ),
     click.option("--skip-preflight", is_flag=True, help="Do not ask first whether the target is fit for it."),
     click.option("--wait", is_flag=True, help="Wait while another run holds what this one needs."),
     click.option(
@@ -91,7 +100,7 @@ def carry_out_plan(
     from backfill_core.project.exhausted import exhausted_units
     from backfill_core.reports.run_texts import closing_lines
 
-    agreed = None
+    agreed, overrides = None, _overrides(how, session)
     drain = Drain()
     with _signals_obeyed(drain) as begins:
         if how.dry_run or (sys.stdin.isatty() and not how.yes):
@@ -132,7 +141,7 @@ def carry_out_plan(
                     drain=drain,
                     listeners=(progress,),
                     allow_blocked=how.allow_blocked,
-                    overrides=_overrides(how),
+                    overrides=overrides,
                     exhausted=exhausted,
                     log_shape=how.log_format,
                 )
@@ -146,11 +155,16 @@ def carry_out_plan(
         sys.exit(state.ended.exit_code)
 
 
-def _overrides(how: How) -> dict[str, str]:
-    """The guards that somebody set aside, with what they said."""
-    from backfill_core.project.carry_out import ALLOW_SHRINK, SKIP_PREFLIGHT
+def _overrides(how: How, session: Session) -> dict[str, str]:
+    """The guards that somebody set aside, with what they said. Raises BadUsage for a gate that nothing declares."""
+    from backfill_core.project.carry_out import ALLOW_SHRINK, GATE, SKIP_PREFLIGHT
 
+    known = [gate.name for layer in session.pipeline.layers for gate in layer.gates]
+    for name, _ in how.override_gate:
+        if name not in known:
+            raise BadUsage(message=f'no gate "{name}".{did_you_mean(name, known)} Gates: {", ".join(known) or "none"}')
     said = {SKIP_PREFLIGHT: "the target was not looked at first"} if how.skip_preflight else {}
+    said |= {GATE + name: why for name, why in how.override_gate}
     return said | ({ALLOW_SHRINK: how.allow_shrink} if how.allow_shrink else {})
 
 

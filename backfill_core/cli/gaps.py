@@ -17,7 +17,7 @@ _LACKING = (State.MISSING, State.PARTIAL, State.INVALID, State.STALE, State.PEND
 @click.option("--format", "shape", type=click.Choice(["csv", "json"]), default="csv", help="Both are read by --dates-file.")
 def command(ask: Ask, words: str | None, shape: str) -> None:
     """What is missing, as a list for other tools and for --dates-file."""
-    from backfill_core.planning.make_plan import asked_dates
+    from backfill_core.planning.asked import asked_dates
     from backfill_core.project.look import look
     from backfill_core.project.session import open_project
     from backfill_core.reports.gap_lists import gaps, gaps_csv, gaps_json

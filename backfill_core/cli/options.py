@@ -31,8 +31,9 @@ class Day(click.ParamType[date]):
             return value
         try:
             return parse_day(value)
-        except ValueError:
-            self.fail(f"{value!r} is no date. Type YYYY-MM-DD.", param, ctx)
+        except ValueError as error:
+            why = f": {error}" if str(error).startswith("days go") else ". Type YYYY-MM-DD."
+            self.fail(f"{value!r} is no date{why}", param, ctx)
 
 
 class Dates(click.ParamType[DateSet]):
@@ -136,9 +137,9 @@ _WORK = (
     click.option("--older-than", metavar="TIME", help="Rewrite rows written before this time (YYYY-MM-DD[THH:MM], UTC)."),
     click.option("--include-warmup", is_flag=True, help="With --force or --older-than: dates of the warm-up too."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many dates."),
-    click.option("--oldest-first", "order", flag_value="oldest", help="Oldest dates first (default)."),
-    click.option("--newest-first", "order", flag_value="newest", help="Newest dates first."),
-    click.option("--most-unblocking", "order", flag_value="most-unblocking", help="Dates first that most units wait for."),
+    click.option("--oldest-first", is_flag=True, help="With --limit: the oldest dates (default)."),
+    click.option("--newest-first", is_flag=True, help="With --limit: the newest dates."),
+    click.option("--most-unblocking", is_flag=True, help="With --limit: the dates that most units wait for."),
 )
 
 
@@ -160,7 +161,9 @@ def asks_work(function: Callable[..., Any]) -> Callable[..., Any]:
 _SPAN_NAMES = ("first", "last", "season", "today")
 _WORD_NAMES = ("through", "from_layer", "layers", "processors", "exclude")
 _DATES_NAMES = ("dates", "dates_file")
-_WORK_NAMES = ("reasons", "cascade", "force", "older_than", "include_warmup", "limit", "order")
+#: What `--limit` takes first, by the option that says so.
+_ORDERS = {"oldest_first": "oldest", "newest_first": "newest", "most_unblocking": "most-unblocking"}
+_WORK_NAMES = ("reasons", "cascade", "force", "older_than", "include_warmup", "limit", *_ORDERS)
 _SHARED = ("target", *_SPAN_NAMES, *_WORD_NAMES, *_DATES_NAMES, *_WORK_NAMES)
 
 
@@ -181,7 +184,7 @@ def _gathered(function: Callable[..., Any]) -> Callable[..., Any]:
             dates=dates,
             words=Words(**{name: shared[name] for name in _WORD_NAMES if name in shared}),
             **{name: shared[name] for name in _SPAN_NAMES},
-            **(_work(shared) if "order" in shared else {}),
+            **(_work(shared) if "limit" in shared else {}),
         )
         ask = Ask(project=Path(context.obj), target=shared["target"], asking=asking, typed=_typed(context))
         return function(ask, **given)
@@ -191,8 +194,6 @@ def _gathered(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _work(shared: Mapping[str, Any]) -> dict[str, Any]:
     """What counts as work, checked. Raises BadUsage."""
-    from backfill_core.planning.work import KINDS
-
     if shared["force"] and shared["older_than"]:
         raise BadUsage(message="--force means --older-than now. Type one of them")
     named = any(shared[name] for name in ("dates", "dates_file", "season", "processors", "first", "last"))
@@ -200,19 +201,44 @@ def _work(shared: Mapping[str, Any]) -> dict[str, Any]:
         raise BadUsage(message="--force rewrites what is complete: say which part, with --processor or --dates")
     if shared["include_warmup"] and not (shared["force"] or shared["older_than"]):
         raise BadUsage(message="--include-warmup goes with --force or --older-than")
-    kinds = tuple(kind.strip() for kind in (shared["reasons"] or "").split(",") if kind.strip())
-    for kind in kinds:
-        if kind not in KINDS:
-            raise BadUsage(message=f'no reason "{kind}".{did_you_mean(kind, KINDS)} Reasons: {", ".join(KINDS)}')
     return {
-        "reasons": tuple(sorted(set(kinds), key=KINDS.index)),
+        "reasons": _kinds(shared),
         "cascade": shared["cascade"] or "none",
         "force": shared["force"],
         "older_than": _instant(shared["older_than"]) if shared["older_than"] else None,
         "include_warmup": shared["include_warmup"],
         "limit": shared["limit"],
-        "order": shared["order"] or "oldest",
+        "order": _order(shared),
     }
+
+
+def _kinds(shared: Mapping[str, Any]) -> tuple[str, ...]:
+    """The kinds of reasons asked for, in their order; none: all. Raises BadUsage for those that nothing could have."""
+    from backfill_core.planning.work import KINDS
+
+    if shared["reasons"] is None:
+        return ()
+    kinds = [kind.strip() for kind in shared["reasons"].split(",") if kind.strip()]
+    if not kinds:
+        raise BadUsage(message=f"--reason is empty. Reasons: {', '.join(KINDS)}")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise BadUsage(message=f'no reason "{kind}".{did_you_mean(kind, KINDS)} Reasons: {", ".join(KINDS)}')
+    if "stale" in kinds and not shared["cascade"]:
+        raise BadUsage(message="--reason stale plans nothing without --cascade. Add it")
+    if "forced" in kinds and not (shared["force"] or shared["older_than"]):
+        raise BadUsage(message="--reason forced plans nothing without --force or --older-than. Add one")
+    return tuple(sorted(set(kinds), key=KINDS.index))
+
+
+def _order(shared: Mapping[str, Any]) -> str:
+    given = [name for name in _ORDERS if shared[name]]
+    words = [f"--{name.replace('_', '-')}" for name in given]
+    if len(given) > 1:
+        raise BadUsage(message=f"{' and '.join(words)} contradict each other. Type one of them")
+    if given and shared["limit"] is None:
+        raise BadUsage(message=f"{words[0]} says which dates a limit takes. Add --limit N, or take it away")
+    return _ORDERS[given[0]] if given else "oldest"
 
 
 def _instant(text: str) -> datetime:
@@ -220,7 +246,10 @@ def _instant(text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError as error:
         raise BadUsage(message=f"--older-than {text} is no time. Type YYYY-MM-DD or YYYY-MM-DDTHH:MM") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    at = found if found.tzinfo else found.replace(tzinfo=UTC)
+    if at > datetime.now(UTC):
+        raise BadUsage(message=f"--older-than {text} is yet to come: what is rewritten before it would be rewritten again")
+    return at
 
 
 def _typed(context: click.Context) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 
-from backfill_core.dates import ONE_DAY, DateSet, Span, day_number, union
+from backfill_core.dates import LAST_DAY, ONE_DAY, DateSet, Span, day_number, union
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class CalendarDays:
 
 
 #: A day number after any day that is asked about.
-_FAR = day_number(date(2200, 1, 1))
+_FAR = day_number(LAST_DAY) + 1
 
 
 def calendar_days(calendar: Calendar, span: Span, entries: tuple[ScheduleEntry, ...] = ()) -> CalendarDays:

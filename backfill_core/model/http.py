@@ -22,7 +22,7 @@ class Sign:
     _: KW_ONLY
     #: The HTTP status.
     status: int | None = None
-    #: Path of a value: names with dots between them, in the whole answer or in one result of it.
+    #: Path of a value: names with dots between them, in the whole answer or in one result of it. Empty: all of that.
     at: str = ""
     #: The value is one of these.
     values: tuple[str | int | float | bool | None, ...] = ()
@@ -57,7 +57,7 @@ class Poll:
     #: Address; beside the names of a call it takes ``{answer:path}``, a value in the answer that accepted, and ``{location}``.
     url: str
     _: KW_ONLY
-    #: Seconds between two questions.
+    #: Seconds between two questions; the first come sooner, each after twice as long as the one before.
     every: float = 5.0
     #: Seconds after which nobody knows what became of it.
     within: float = 3600.0

@@ -140,7 +140,7 @@ def _answer_problems(answer: Answer, *, polled: bool) -> Iterator[str]:
         yield f'has no meaning for any value at "{answer.status}" of its answer. Name them: Answer(means={{"ok": "done"}})'
     for sign in answer.signs:
         yield from _means_problems(sign.means, f"a sign {sign}", but=but)
-        if sign.status is None and not sign.at:
+        if sign.status is None and not sign.at and not sign.contains:
             yield "has a sign that fits every answer. Give it a status= or at="
         if sign.at and not sign.values and not sign.contains:
             yield f'has a sign at "{sign.at}" that no value fits. Give it values= or contains='

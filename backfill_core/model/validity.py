@@ -34,6 +34,10 @@ def layer_problems(layer: Layer) -> Iterator[str]:
     for gate in layer.gates:
         if not 0.0 < gate.at_least <= 1.0:
             yield f'gate "{gate.name}" has a share of {gate.at_least:g}. {_SHARES}'
+        if not isinstance(gate.per, Days) and gate.per not in ("date", "stage"):
+            yield f'gate "{gate.name}" is judged per {gate.per!r}. It is per="date", per="stage" or per=days(n)'
+        elif isinstance(gate.per, Days) and gate.per.count < 1:
+            yield f'gate "{gate.name}" has a window of {gate.per}. Windows are one day long or longer'
 
 
 def calendar_problems(calendar: Calendar) -> Iterator[str]:

@@ -9,9 +9,9 @@ from backfill_core.dates import DateSet, day_number
 from backfill_core.graph import Pipeline
 from backfill_core.model.units import Unit
 from backfill_core.plan import Plan, RootCause
+from backfill_core.planning.asked import asked_dates
 from backfill_core.planning.explanation import InPlan, Standing
 from backfill_core.planning.judge import WARM_UP
-from backfill_core.planning.make_plan import asked_dates
 
 
 def in_plan(pipeline: Pipeline, coverage: Coverage, plan: Plan, unit: Unit) -> InPlan:

@@ -152,13 +152,14 @@ class _Judge:
         """Dates that were waived, and those that hold nothing because what gives their keys was waived and is not there."""
         wanted = self.asked & calendar.expected
         why = {WAIVED + reason: dates & wanted for reason, dates in self.reviews.waived(self.processor.name, self.today).items()}
+        left = wanted - union(why.values())  # a date's own waiver is told before that of what gives its keys
         held = DateSet.from_numbers(list(self.facts.rows))
         for expectation in self.processor.expectations:
             if isinstance(expectation, KeysOf) and not expectation.looks_back:
                 source = self.upstream[expectation.processor]
                 if not source.findings.waived & wanted:
                     continue
-                keyless = source.findings.waived & wanted - DateSet.from_numbers(list(source.facts.rows)) - held
+                keyless = source.findings.waived & left - DateSet.from_numbers(list(source.facts.rows)) - held
                 for label, dates in source.findings.not_expected.items():
                     if label.startswith(WAIVED) and dates & keyless:
                         why[label] = why.get(label, DateSet()) | (dates & keyless)

@@ -13,6 +13,7 @@ from backfill_core.graph import Edge, EdgeKind, Pipeline, checked_reads
 from backfill_core.model.processor import Gate, Layer
 from backfill_core.model.windows import SAME_DATE, SameDate
 from backfill_core.plan import Blocked, Cascade, Closure, Plan, PlannedProcessor, Request, RootCause, Stage
+from backfill_core.planning.asked import Decided, asked_dates, not_planned
 from backfill_core.planning.forecast import forecasts
 from backfill_core.planning.judge import TOO_LITTLE_HISTORY, window_map
 from backfill_core.planning.need_met import need_met
@@ -37,15 +38,9 @@ def make_plan(pipeline: Pipeline, coverage: Coverage, request: Request) -> Plan:
         return whole.plan()
     planned = {name: verdict.planned for name, verdict in whole.verdicts.items() if verdict.planned}
     few = first_dates(pipeline, coverage, planned, request.order, request.limit)
-    part = _Planner(pipeline, coverage, request, few)
+    part = _Planner(pipeline, coverage, request, few, whole)
     part.decide()
     return part.plan()
-
-
-def asked_dates(request: Request) -> DateSet:
-    """The dates a request is about."""
-    span = DateSet.of_span(request.span)
-    return span if request.dates is None else span & request.dates
 
 
 def graph_fingerprint(pipeline: Pipeline, waived: Mapping[str, DateSet]) -> str:
@@ -92,13 +87,21 @@ class _Verdict:
 
 
 class _Planner:
-    def __init__(self, pipeline: Pipeline, coverage: Coverage, request: Request, only: DateSet | None = None) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        coverage: Coverage,
+        request: Request,
+        few: DateSet | None = None,
+        whole: _Planner | None = None,
+    ) -> None:
         self.pipeline = pipeline
         self.coverage = coverage
         self.request = request
-        self.asked = asked_dates(request) if only is None else only & asked_dates(request)
-        #: Dates asked for that a limit leaves for later.
+        self.asked = asked_dates(request) if few is None else few & asked_dates(request)
+        #: Dates asked for that a limit leaves for later, and what was decided with them.
         self.later = asked_dates(request) - self.asked
+        self.whole = whole or self
         self.selected = frozenset(pipeline.chosen(request.through, request.processors))
         self.reachable = frozenset(pipeline.chosen(request.through))
         self.only = dict(request.only)
@@ -106,14 +109,24 @@ class _Planner:
 
     def decide(self) -> None:
         for name in self.pipeline.processors:
+            self._decide_one(name)
+
+    def _decide_one(self, name: str) -> None:
+        """Decides a processor; where it reads its own earlier dates, again until those that fall spoil nothing."""
+        own, fallen = any(name in edge.upstreams for edge in self.pipeline.edges_into[name]), DateSet()
+        while True:
             verdict = _Verdict()
             if self._selected(name):
                 self._find_work(name, verdict)
             if self.request.cascade is not Cascade.NONE and self._within(name):
-                self._find_spoiled(name, verdict)
+                self._find_spoiled(name, verdict, fallen if own else None)
             if verdict.reasons:
                 self._block(name, verdict)
             self.verdicts[name] = verdict
+            now = verdict.blocked_dates | verdict.pending
+            if self.request.cascade is Cascade.NONE or not own or now == fallen:
+                return
+            fallen = now
 
     def _selected(self, name: str) -> bool:
         return self.pipeline.runs(name) and name in self.selected
@@ -140,24 +153,23 @@ class _Planner:
             verdict.unsettled -= again
         self._add_reasons(name, verdict, {f"unsettled: {upstream} is planned": dates for upstream, dates in unsettled.items()})
 
-    def _find_spoiled(self, name: str, verdict: _Verdict) -> None:
-        """Adds what is stale, and what the plan itself makes stale; of processors that were not chosen only the latter."""
+    def _find_spoiled(self, name: str, verdict: _Verdict, fallen: DateSet | None) -> None:
+        """Adds what is stale, and what the plan itself makes stale; of processors that were not chosen only the latter.
+
+        ``fallen`` are own dates that cannot run, of a processor that reads its own earlier dates; None of any other.
+        """
         covered = self.coverage.processors[name]
-        reached: dict[str, DateSet] = {}
-        for edge in self.pipeline.edges_into[name]:
-            if edge.kind is not EdgeKind.READS:
-                window = window_map(self.pipeline, edge, self.coverage.calendars)
-                for upstream in edge.upstreams:
-                    up = self.verdicts.get(upstream, verdict)
-                    changed = up.planned - up.unsettled  # what is unsettled may be found complete, and left as it is
-                    if self.request.cascade is Cascade.DIRECT:
-                        changed -= up.cascaded
-                    dates = window.dependents(changed) & DateSet.of_span(self.request.span)
-                    reached[upstream] = reached.get(upstream, DateSet()) | dates
         asked = self.asked if self._selected(name) else DateSet()
-        reasons = spoiled(covered, reached)
-        kept = {why: dates if why.endswith("is planned") else dates & asked for why, dates in reasons.items()}
-        surely = union(kept.values())  # found complete or not, it rests on something that changes
+        changed = {up: self._changed(self.verdicts[up]) for up in self._inputs(name) if up != name}
+        changed[name] = verdict.planned - verdict.unsettled - (fallen or DateSet())
+        while True:
+            reasons = spoiled(covered, self._spoiled_by(name, changed))
+            kept = {why: dates if why.endswith("is planned") else dates & asked for why, dates in reasons.items()}
+            surely = union(kept.values())  # found complete or not, it rests on something that changes
+            grown = changed[name] | (self._of_kind("stale", name, surely) - (fallen or DateSet()))
+            if fallen is None or self.request.cascade is not Cascade.ALL or grown == changed[name]:
+                break
+            changed[name] = grown
         for why in [why for why in verdict.reasons if kind_of(why) == "unsettled"]:
             verdict.planned -= verdict.reasons[why] & surely
             verdict.reasons[why] -= surely
@@ -167,13 +179,37 @@ class _Planner:
         verdict.cascaded = verdict.planned - before
         verdict.unsettled -= verdict.cascaded
 
+    def _inputs(self, name: str) -> set[str]:
+        """What a processor is computed from."""
+        return {up for edge in self.pipeline.edges_into[name] if edge.kind is not EdgeKind.READS for up in edge.upstreams}
+
+    def _changed(self, verdict: _Verdict) -> DateSet:
+        """The dates that spoil what reads them. What is unsettled may be found complete, and left as it is."""
+        changed = verdict.planned - verdict.unsettled
+        return changed - verdict.cascaded if self.request.cascade is Cascade.DIRECT else changed
+
+    def _spoiled_by(self, name: str, changed: Mapping[str, DateSet]) -> dict[str, DateSet]:
+        """The dates of the span whose windows hold changed dates, by what was changed."""
+        reached: dict[str, DateSet] = {}
+        for edge in self.pipeline.edges_into[name]:
+            if edge.kind is not EdgeKind.READS:
+                window = window_map(self.pipeline, edge, self.coverage.calendars)
+                for upstream in edge.upstreams:
+                    dates = window.dependents(changed[upstream]) & DateSet.of_span(self.request.span)
+                    reached[upstream] = reached.get(upstream, DateSet()) | dates
+        return reached
+
+    def _of_kind(self, kind: str, name: str, dates: DateSet) -> DateSet:
+        """Of dates that are work for a reason of that kind, those that were asked for."""
+        if self.request.reasons and kind not in self.request.reasons:
+            return DateSet()
+        return dates & self.only.get(name, DateSet()) if self.only else dates
+
     def _add_reasons(self, name: str, verdict: _Verdict, reasons: Mapping[str, DateSet]) -> None:
         """Takes those reasons of the kinds asked for, each date under its first."""
         for reason, dates in reasons.items():
-            fresh = dates - verdict.planned
-            if self.only:
-                fresh &= self.only.get(name, DateSet())
-            if fresh and (not self.request.reasons or kind_of(reason) in self.request.reasons):
+            fresh = self._of_kind(kind_of(reason), name, dates - verdict.planned)
+            if fresh:
                 verdict.reasons[reason] = fresh
                 verdict.planned |= fresh
 
@@ -295,7 +331,7 @@ class _Planner:
         for closure in closures:
             for name, dates in closure.withheld.items():
                 planned_dates[name] = planned_dates[name] - dates
-        asked, not_planned = self._not_planned()
+        asked, left = not_planned(self.pipeline, self.coverage, self.request, *self._decided())
         return Plan(
             request=self.request,
             graph=graph_fingerprint(
@@ -303,7 +339,7 @@ class _Planner:
             ),
             stages=tuple(stages),
             blocked=self._blocked(),
-            not_planned=not_planned,
+            not_planned=left,
             asked=asked,
             stale=self._stale(),
             closures=closures,
@@ -325,6 +361,18 @@ class _Planner:
                     found.append(Closure(layer=layer.name, gate=gate.name, dates=verdict.failed, withheld=held))
         return tuple(found)
 
+    def _decided(self) -> tuple[list[str], Decided]:
+        """The processors chosen, and what became of their dates; of those left for later, what would have."""
+        names = [name for name in self.pipeline.processors if self._selected(name)]
+        now, all_ = ([planner.verdicts[name] for name in names] for planner in (self, self.whole))
+        return names, Decided(
+            planned=union(verdict.planned for verdict in now),
+            later=union(verdict.planned for verdict in all_) & self.later,
+            blocked=union(verdict.blocked_dates for verdict in now)
+            | union(verdict.blocked_dates for verdict in all_) & self.later,
+            pending=union(verdict.pending for verdict in all_),
+        )
+
     def _stale(self) -> dict[str, DateSet]:
         """What is stale and not planned, by processor."""
         found = {
@@ -344,40 +392,6 @@ class _Planner:
             for name, verdict in self.verdicts.items()
             for (root, why), (victims, causes) in sorted(verdict.blocked.items())
         )
-
-    def _not_planned(self) -> tuple[int, dict[str, DateSet]]:
-        """(dates asked for, dates on which nothing is to do, by reason).
-
-        A date's reason is told by what measures the last layer asked for, where that was asked for too: a layer is more
-        than its first table.
-        """
-        names = [name for name in self.pipeline.processors if self._selected(name)]
-        if not names:
-            return 0, {}
-        planned = union(self.verdicts[name].planned for name in names)
-        dated = self.asked | self.later
-        if self.request.dates is None:
-            dated &= union(self.coverage.calendars[self.coverage.calendar_of[name]].expected for name in names)
-        left = dated - planned
-        measured = self.pipeline.layer(self.pipeline.processors[names[-1]].layer).measured_by
-        teller = measured[0] if measured and measured[0] in names else names[-1]
-        covered, verdict = self.coverage.processors[teller], self.verdicts[teller]
-        found: Mapping[str, DateSet] = {
-            "blocked": verdict.blocked_dates,
-            "pending": covered.states[State.PENDING] | verdict.pending,
-            **covered.why_not_expected(),
-            "unknown": covered.states[State.UNKNOWN],
-            "stale": covered.states[State.STALE],
-            "later, by the limit": covered.of(*TO_DO) & self.later,
-        }
-        told: dict[str, DateSet] = {}
-        for why, dates in found.items():
-            if dates & left:
-                told[why] = dates & left
-                left -= dates
-        if left:
-            told["complete"] = left
-        return len(dated), told
 
 
 def gates_judged(pipeline: Pipeline, layer: Layer, selected: Collection[str]) -> list[Gate]:

@@ -34,8 +34,9 @@ from backfill_core.reports.jsons import coverage_json
 from backfill_core.run_state import RunState
 from backfill_core.scheduling.terms import Terms
 
-#: The guard that a date never loses keys, as it is named where somebody sets it aside.
+#: The guard that a date never loses keys, as it is named where somebody sets it aside, and what a gate's name then follows.
 ALLOW_SHRINK = "allow-shrink"
+GATE = "gate "
 #: The look at a target before a run.
 SKIP_PREFLIGHT = "skip-preflight"
 
@@ -123,6 +124,7 @@ def carry_out(
             drain=drain,
             allow_blocked=allow_blocked,
             allow_shrink=ALLOW_SHRINK in (overrides or {}),
+            overridden={name[len(GATE) :]: why for name, why in (overrides or {}).items() if name.startswith(GATE)},
             exhausted=exhausted,
             seconds=known_seconds(session, plan),
         )

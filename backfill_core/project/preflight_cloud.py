@@ -58,7 +58,8 @@ def cloud_findings(
             yield Finding(what=f"{table.name} may not be read. Grant roles/bigquery.dataViewer on {table.dataset}")
     yield from _sql(session, warehouse, use, there)
     yield from _clock(clock_ahead(warehouse))
-    yield from _rivals(warehouse, {warehouse.path(table): table.name for _, table in written})
+    filled = [table for name, table in written if name in use.fills]
+    yield from _rivals(warehouse, {warehouse.path(table): table.name for _, table in written}, filled)
 
 
 def _missing(table: Table, where: str, *, stops: bool) -> Finding:
@@ -143,13 +144,19 @@ def _clock(ahead: float) -> Iterator[Finding]:
         yield Finding(what=what, stops=abs(ahead) >= _SKEW_STOPS)
 
 
-def _rivals(warehouse: BigQueryWarehouse, tables: Mapping[str, str]) -> Iterator[Finding]:
-    """Who else writes these tables now, by their path in BigQuery; and what of BigQuery's quotas is used up."""
+def _rivals(warehouse: BigQueryWarehouse, tables: Mapping[str, str], filled: Iterable[Table]) -> Iterator[Finding]:
+    """Who else writes these tables now, by their path in BigQuery; and what of BigQuery's quotas is used up.
+
+    Of our own jobs those on tables that would be filled: other tables may be another run's.
+    """
     from backfill_core.adapters.bigquery_conditions import MOST_MUTATING, under_way
 
     now = under_way(warehouse)
+    labels = {warehouse.table_label(table): table.name for table in filled}
     for job, label in now.ours.items():
-        yield Finding(what=f"job {job} of a run before is still writing {label}: it will be waited for", stops=False)
+        if label in labels:
+            what = f"job {job} of a run before is still writing {labels[label]}: it will be waited for"
+            yield Finding(what=what, stops=False)
     for path, jobs in now.others.items():
         if path not in tables:
             continue

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from backfill_core.dates import EPOCH, LAST_DAY
 from backfill_core.errors import BadSettings, NoProject, UnknownTarget, did_you_mean
 from backfill_core.model.hosts import is_loopback
 
@@ -40,6 +41,8 @@ class InFlight(BaseModel):
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 #: Where Google has its metadata server: reached from inside a machine of theirs.
 _METADATA_HOSTS = ("metadata.google.internal", "169.254.169.254")
+#: Words in the name of what is shown to nobody.
+SECRET_WORDS = ("token", "secret", "password", "key")
 PREFIX = "BACKFILL_"
 #: Set for programs that a run starts, which may ask backfill something themselves.
 _OURS = "BACKFILL_OUT"
@@ -65,6 +68,14 @@ class _Where(BaseModel):
     variables: dict[str, str] = Field(default_factory=dict)
     #: Most calls that leave in a minute, by service.
     per_minute: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+
+    @field_validator("variables")
+    @classmethod
+    def _open(cls, variables: dict[str, str]) -> dict[str, str]:
+        for name in variables:
+            if any(word in name.lower() for word in SECRET_WORDS):
+                raise ValueError(f"{name} is for a secret by its name: put it into the environment or .env")
+        return variables
 
 
 class LocalTarget(_Where):
@@ -142,7 +153,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     #: First date of a plan that names none.
-    from_: date | None = Field(default=None, alias="from")
+    from_: date | None = Field(default=None, alias="from", ge=EPOCH, le=LAST_DAY)
     timezone: str = "UTC"
     target: str = "local"
     concurrency: int = Field(default=4, ge=1, le=256)

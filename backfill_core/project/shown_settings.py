@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-#: Words in the name of a setting that is shown to nobody, and where a command holds such a thing.
-_SECRETS = ("token", "secret", "password", "key")
-_HELD = re.compile(rf"(?i)([\w-]*(?:{'|'.join(_SECRETS)})[\w-]*=|bearer\s+)[^\s'\"]+")
+from backfill_core.project.settings import SECRET_WORDS
+
+#: Where a command holds something that is shown to nobody.
+_HELD = re.compile(rf"(?i)([\w-]*(?:{'|'.join(SECRET_WORDS)})[\w-]*=|bearer\s+)[^\s'\"]+")
 
 
 def leaves(model: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -29,6 +30,6 @@ def masked(path: tuple[str, ...], value: Any) -> str:
     """A setting as it may be shown: nothing of what looks like a secret, nor of what a URL has before its host."""
     if value is None or value == {}:
         return ""
-    if any(word in path[-1].lower() for word in _SECRETS):
+    if any(word in path[-1].lower() for word in SECRET_WORDS):
         return "***"
     return _HELD.sub(r"\1***", re.sub(r"://[^/@]+@", "://***@", str(value)))

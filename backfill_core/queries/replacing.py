@@ -7,8 +7,10 @@ undone by the engine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from backfill_core.dates import DateSet
@@ -30,10 +32,13 @@ def replacing(
     dates: DateSet,
     names: Names,
     *,
+    contents: Mapping[str, Mapping[date, str]] = MappingProxyType({}),
     facts: Sequence[Query] = (),
     may_shrink: bool = False,
 ) -> Query:
     """The script for one call. ``select`` is GoogleSQL that returns ``columns``, and takes @date_from and @date_to.
+
+    ``contents`` are texts, by column and date, for rows that do not say themselves what they were computed from.
 
     Its rows are packed: part 0 are (day, keys held, keys given) of the dates that were left alone because they would have
     shrunk, part 1 and on the rows that each of ``facts`` returned before the transaction was committed.
@@ -41,7 +46,9 @@ def replacing(
     held = Slice(table, "t", dates.span, BIGQUERY, names)
     given = Slice(replace(table, only={}), "g", dates.span, BIGQUERY, names)
     result = f"{_RESULT} AS g WHERE {given.where}"
-    statements = [f"CREATE TEMP TABLE {_RESULT} AS\n{select.rstrip().rstrip(';')}"]
+    computed = _filled(select.rstrip().rstrip(";"), columns, table, dates, names, contents)
+    columns = tuple(dict.fromkeys((*columns, *contents)))
+    statements = [f"CREATE TEMP TABLE {_RESULT} AS\n{computed.text}"]
     outside = [f"(g.{BIGQUERY.name(c)} IS NULL OR g.{BIGQUERY.name(c)} <> @only{n}_t)" for n, c in enumerate(table.only)]
     if outside:
         statements.append(
@@ -62,9 +69,35 @@ def replacing(
     answers += [f"SELECT part, line FROM {_FACTS}"] if told else []
     if answers:
         statements.append("\nUNION ALL\n".join(answers))
-    params: dict[str, Any] = dict(packed(facts).params) | held.params | given.params
+    params: dict[str, Any] = dict(packed(facts).params) | dict(computed.params) | held.params | given.params
     params |= {"dates": list(dates), "date_from": dates.span.first, "date_to": dates.span.last}
     return Query(";\n".join(statements), params)
+
+
+def _filled(
+    select: str,
+    columns: Sequence[str],
+    table: Table,
+    dates: DateSet,
+    names: Names,
+    contents: Mapping[str, Mapping[date, str]],
+) -> Query:
+    """The SELECT with the texts in their columns where its rows have none."""
+    told = {column: texts for column, texts in contents.items() if texts}
+    if not told:
+        return Query(select, {})
+    rows = Slice(replace(table, only={}), "r", dates.span, BIGQUERY, names)
+    params = {name: value for name, value in rows.params.items() if name in ("zone_r", "format_r")}
+    picked = [f"{rows.column(column)} AS {BIGQUERY.name(column)}" for column in columns if column not in told]
+    joins = []
+    for place, (column, texts) in enumerate(told.items()):
+        own = f"CAST({rows.column(column)} AS STRING), " if column in columns else ""
+        picked.append(f"COALESCE({own}v{place}.reach) AS {BIGQUERY.name(column)}")
+        days, values = f"content_days_{place}", f"content_texts_{place}"
+        params |= {days: list(texts), values: list(texts.values())}
+        pairs = BIGQUERY.unnest_pairs.format(BIGQUERY.param(days), BIGQUERY.param(values))
+        joins.append(f" LEFT JOIN ({pairs}) AS v{place} ON v{place}.day = {rows.day}")
+    return Query(f"SELECT {', '.join(picked)} FROM (\n{select}\n) AS r{''.join(joins)}", params)
 
 
 def _shrinking(held: Slice, given: Slice) -> str:

@@ -8,7 +8,8 @@ from backfill_core.coverage import Coverage, State
 from backfill_core.dates import DateSet
 from backfill_core.graph import Pipeline
 from backfill_core.plan import Forecast
-from backfill_core.reports.jsons import measures
+from backfill_core.planning.carried import Carried
+from backfill_core.reports.jsons import carried_into, measures
 from backfill_core.reports.plan_texts import calendar_words
 from backfill_core.reports.words import Head, dates_words, key_words, number, percent, plural, wrapped
 
@@ -34,7 +35,10 @@ def coverage_lines(
     lines = [head.line(), *notes, *calendar_words(coverage)]
     for title, dates in groups.items():
         lines += _group_lines(title, dates, coverage, pipeline)
-    lines += [_measure_line(one, pipeline) for one in measures(pipeline, coverage)]
+    lines += [
+        _measure_line(one, pipeline) + _over_words(carried_into(pipeline, coverage, one), pipeline)
+        for one in measures(pipeline, coverage)
+    ]
     lines += _table(coverage, pipeline, span)
     lines += _not_expected_lines(coverage, pipeline, span)
     for name in pipeline.processors:
@@ -72,6 +76,13 @@ def _measure_line(one: Forecast, pipeline: Pipeline) -> str:
         f"{pipeline.layer(one.layer).short} {number(one.now)} of {number(one.wanted)} {key_words(one.key)}, "
         f"{percent(one.now, one.wanted)}, ceiling {percent(one.ceiling, one.wanted)}"
     )
+
+
+def _over_words(over: Carried | None, pipeline: Pipeline) -> str:
+    """How much of the layer before has come into a layer."""
+    if over is None or not over.held:
+        return ""
+    return f"; of {pipeline.layer(over.before).short}'s {number(over.held)}: {percent(over.carried, over.held)}"
 
 
 def _table(coverage: Coverage, pipeline: Pipeline, span: DateSet) -> list[str]:

@@ -31,7 +31,7 @@ def seconds_left(state: RunState) -> tuple[float, float] | None:
     done = state.count(Word.DONE)
     if state.last_done is None or not done:
         return None
-    active = state.active(state.last_done)
+    active = state.active_at_done
     found = [active / done * state.left]
     if len(state.lately) > 1 and not state.paused_for:
         since, until = state.lately[0][0], state.lately[-1][0]
@@ -58,9 +58,9 @@ def _by_processor(state: RunState, active: float) -> list[float]:
 
 def pace_words(state: RunState) -> str:
     """How many units a minute are verified."""
-    if state.last_done is None or not (active := state.active(state.last_done)):
+    if not state.active_at_done:
         return "rate not known yet"
-    return f"{rate_words(60 * state.count(Word.DONE) / active)} a minute"
+    return f"{rate_words(60 * state.count(Word.DONE) / state.active_at_done)} a minute"
 
 
 def rate_words(rate: float) -> str:
@@ -72,9 +72,11 @@ def eta_words(state: RunState, now: datetime) -> str:
     left = seconds_left(state)
     if state.resting:
         return "ETA none while paused"
+    if state.draining or state.stopped:
+        return "ETA none: it is stopping"
     if left is None or state.last_done is None:
         return "ETA not known yet"
-    passed = (now - state.last_done).total_seconds()
+    passed = state.active(now) - state.active_at_done
     least, most = (max(0.0, seconds - passed) for seconds in left)
     if not most and state.left:
         return f"ETA overdue: nothing verified in {duration_words(passed)}"
@@ -100,6 +102,12 @@ def slow_lines(state: RunState, now: datetime) -> list[str]:
                 f"slow: {', '.join(batch.processors)} {days} in flight {duration_words(out)}; usual {duration_words(usual)}"
             )
     return found
+
+
+def eta_told(state: RunState, now: datetime) -> str:
+    """The same, with what it rests on."""
+    words = eta_words(state, now)
+    return f"{words} (verified work only)" if any(sign.isdigit() for sign in words) and "overdue" not in words else words
 
 
 def breaker_lines(state: RunState) -> list[str]:

@@ -14,7 +14,7 @@ from backfill_core.reports.gate_texts import verdict_line
 from backfill_core.reports.pace_texts import (
     breaker_lines,
     duration_words,
-    eta_words,
+    eta_told,
     flying,
     per_minute,
     rate_words,
@@ -116,9 +116,9 @@ def status_json(state: RunState, now: datetime, *, alive: bool) -> dict[str, Any
 def progress_lines(state: RunState, now: datetime) -> list[str]:
     """How a run under way is getting on."""
     empty = sum(map(len, state.wrote_nothing.values()))
-    eta = eta_words(state, now)
+    eta = eta_told(state, now)
     lines = [
-        f"in flight {flying(state)}   to go {state.left:,}   {eta} (verified work only)",
+        f"in flight {flying(state)}   to go {state.left:,}   {eta}",
         f"wrote nothing {empty}   unverified {state.unverified}",
     ]
     if state.paused:

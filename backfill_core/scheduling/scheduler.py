@@ -419,7 +419,7 @@ class Scheduler:
             return
         places = self._lanes.places(work.lanes)
         share = self.concurrency if places is None else min(self.concurrency, places)
-        for run in date_runs(days, work.most, share=share, by_month=work.by_month):
+        for run in date_runs(days, work.most, share=share, by_month=work.by_month, along=work.along):
             self._queue.put(self._urgency(name, run), name, run, tries)
 
     def _defer(self, until: float, name: str, days: Sequence[int], tries: Tries, *, look: bool) -> None:

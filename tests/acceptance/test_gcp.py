@@ -177,6 +177,26 @@ def test_after_kill_9_during_a_job_the_job_is_waited_for_and_not_done_again(shop
     assert len(server.engine.rows("test_shop", "sums")) == 3
 
 
+def test_the_second_interrupt_cancels_the_job_and_leaves_at_once(shop: Path, server: BigQueryServer) -> None:
+    make_tables(server)
+    server.faults.append(Fault("job", hold=threading.Event(), match="BEGIN TRANSACTION"))
+    words = ("execute", *SPAN, "--processor", "sums", "--dates", "2024-05-03", "--yes")
+    command = [sys.executable, "-m", "backfill_core", *words]
+    run = subprocess.Popen(command, cwd=shop, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _until(lambda: any("BEGIN TRANSACTION" in job.text for job in server.sent()))
+    run.send_signal(signal.SIGINT)
+    assert run.stdout is not None
+    shown = iter(run.stdout.readline, "")
+    assert any("in flight" in line for line in shown), "the first says what is in flight, and waits"
+    (job,) = [job for job in server.sent() if "BEGIN TRANSACTION" in job.text]
+    assert not job.cancelled.is_set()
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert job.cancelled.is_set()
+    assert server.engine.count("test_shop", "sums") == 0
+
+
 COUNTS = """
 from backfill_core import KeysOf, Need, Processor, Sql, Table
 COUNTS = Processor("counts", layer="sums", calendar="daily", writes=Table("shop.counts", date="day", key=("shop",)),

@@ -108,6 +108,29 @@ def test_only_some_reasons(project: Path) -> None:  # noqa: F811
     assert len(units(answer(project, "plan", *SPAN, "--reason", "missing,partial"))["orders"]) == 2
 
 
+def test_what_was_asked_for_and_is_not_planned_is_counted_by_reason(project: Path) -> None:  # noqa: F811
+    execute(project)
+    spoil(
+        project,
+        "DELETE FROM shop.orders WHERE day = '2024-05-03'",
+        "DELETE FROM shop.sums WHERE day = '2024-05-05' AND shop = 'a'",
+        "DELETE FROM shop.orders WHERE day = '2024-05-07' AND shop = 'a'",
+    )
+
+    def counted(*words: str) -> str:
+        shown = backfill(project, "plan", *SPAN, *words).stdout
+        return next(line for line in shown.splitlines() if line.startswith("asked for"))
+
+    assert counted() == "asked for 10 dates: 3 to do, 7 complete"
+    # A date on which only another table lacks something is not complete.
+    assert counted("--reason", "missing", "--layer", "L1") == "asked for 10 dates: 1 to do, 1 left out by --reason, 8 complete"
+    assert counted("--limit", "1", "--newest-first") == "asked for 10 dates: 1 to do, 2 later, by the limit, 7 complete"
+    assert counted("--from", "2024-05-06", "--dates", "2024-05-03,2024-05-07,2024-05-10") == (
+        "asked for 3 dates: 1 to do, 1 outside of --from and --to, 1 complete"
+    )
+    assert counted("--processor", "sums") == "asked for 10 dates: 0 to do, 2 blocked, 8 complete"
+
+
 def test_two_plans_are_compared(project: Path) -> None:  # noqa: F811
     backfill(project, "plan", *SPAN, "--out", "a.json")
     execute(project, "--dates", "2024-05-01..2024-05-04")
@@ -132,7 +155,17 @@ def test_clashing_words_are_refused(project: Path) -> None:  # noqa: F811
         ("--older-than", "yesterday"): "is no time",
         ("--include-warmup",): "goes with --force",
         ("--reason", "late"): 'no reason "late"',
+        ("--reason", ""): "--reason is empty",
+        ("--reason", "stale"): "plans nothing without --cascade",
+        ("--reason", "missing,forced"): "plans nothing without --force",
         ("--limit", "0"): "--limit",
+        ("--newest-first",): "Add --limit N",
+        ("--limit", "2", "--newest-first", "--most-unblocking"): "--newest-first and --most-unblocking contradict each other",
+        ("--older-than", "2199-01-01"): "is yet to come",
+        ("--from", "1850-01-01"): "days go from 1900-01-01 to 2199-12-31",
+        ("--dates", "2024-05-01,9999-01-01"): "days go from 1900-01-01 to 2199-12-31",
+        ("--layer", "L2", "--through", "L1"): "they leave no processor",
+        ("--processor", "orders", "--exclude", "orders+"): "they leave no processor",
     }.items():
         came = backfill(project, "plan", *words)
         assert (came.returncode, told in came.stderr, "Traceback" in came.stderr) == (2, True, False), came.stderr

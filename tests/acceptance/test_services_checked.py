@@ -191,7 +191,7 @@ def test_variables_and_secrets_come_from_the_environment_or_dotenv(tmp_path: Pat
 
     with serving(answer) as service:
         (project / ".env").write_text("SCORING_KEY=s3cr3t-k3y\nTEAM=lakers\n", encoding="utf-8")
-        variables = f'variables = {{ SCORING_URL = "{service.url}", SCORING_KEY = "none" }}\n'
+        variables = f'variables = {{ SCORING_URL = "{service.url}", TEAM = "none" }}\n'
         (project / "pyproject.toml").write_text(SETTINGS + variables, encoding="utf-8")
         monkeypatch.setenv("TEAM", "celtics")
         done = backfill(project, "execute", *SPAN, "--yes")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
 from backfill_core.coverage import DateFacts
@@ -28,6 +28,7 @@ from backfill_core.model.expectations import (
     among_parts,
 )
 from backfill_core.model.processor import Processor
+from backfill_core.model.reviews import NO_REVIEWS, Reviews
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, CalendarDates, Days, LastGames, SameDate, Window
@@ -51,6 +52,9 @@ class Model:
     reach: Mapping[str, Span]
     request: Request
     today: date
+    reviews: Reviews = NO_REVIEWS
+    #: Days that a limit leaves; None: all.
+    few: frozenset[date] | None = None
 
     states: dict[Unit, str] = field(default_factory=dict)
     #: Why a not expected unit is not.
@@ -67,6 +71,8 @@ class Model:
     pending: set[Unit] = field(default_factory=set)
     degraded: set[Unit] = field(default_factory=set)
     unsettled: set[Unit] = field(default_factory=set)
+    #: Units planned only because what they rest on is newer, or planned.
+    cascaded: set[Unit] = field(default_factory=set)
 
     _windows: dict[tuple[Window, str, str, date], list[date]] = field(default_factory=dict)
 
@@ -74,12 +80,21 @@ class Model:
         for name in self.pipeline.processors:
             for day in self.days(name):
                 self.states[Unit(name, day)] = self._state(self.pipeline.processors[name], day)
-        for name in filter(self.selected, self.pipeline.processors):
+        for name in filter(self.within, self.pipeline.processors):
             # Every window but the same date ends the day before, so that own earlier dates have their verdict by then.
             for day in self.days(name):
-                if day in self.request.span and (self.request.dates is None or day in self.request.dates):
+                if day in self.request.span:
                     self._plan(self.pipeline.processors[name], day)
         return self
+
+    def limited(self) -> Model:
+        """The same for the first few of the days on which anything is planned, where a limit was asked for."""
+        if self.request.limit is None:
+            return self
+        days = sorted({unit.day for unit in self.planned}, reverse=self.request.order == "newest")
+        few = frozenset(days[: self.request.limit])
+        fields = (self.pipeline, self.calendars, self.facts, self.reach, self.request, self.today, self.reviews)
+        return Model(*fields, few=few).decide()
 
     # What each date looks at
 
@@ -175,11 +190,31 @@ class Model:
         warmup = processor.warmup.count if processor.warmup else 0
         if any(0 <= (day - season.span.first).days < warmup for season in calendar.seasons):
             return "warm-up"
+        waived = self._waived(processor, day)
+        if waived:
+            return waived
         for check in processor.expectations:
             if isinstance(check, KeysOf) and check.window != SAME_DATE:
                 _, want = self._count(check, processor, _number(day))
                 if not want and self._history_is_there(processor, check, day):
                     return TOO_LITTLE_HISTORY
+        return None
+
+    def _waived(self, processor: Processor, day: date) -> str | None:
+        """Why people do not wait for a date of the calendar: they said so, or it holds nothing for want of waived keys."""
+        if day not in self._calendar(processor.name).expected:
+            return None
+        for waiver in self.reviews.waivers:
+            if waiver.processor == processor.name and day in waiver.dates and (not waiver.until or waiver.until >= self.today):
+                return f"waived: {waiver.reason}"
+        if self._facts_of(processor).rows.get(_number(day)):
+            return None
+        for check in processor.expectations:
+            if isinstance(check, KeysOf) and check.window == SAME_DATE and day in self.reach[check.processor]:
+                source = self.pipeline.processors[check.processor]
+                why = self._waived(source, day)
+                if why and not self.facts[check.processor].rows.get(_number(day)):
+                    return why
         return None
 
     def _history_is_there(self, processor: Processor, check: KeysOf, day: date) -> bool:
@@ -243,6 +278,9 @@ class Model:
 
     def _newer(self, processor: Processor, day: date) -> set[str]:
         oldest = self.facts[processor.name].oldest.get(_number(day))
+        if oldest is not None:
+            reviews = [review for review in self.reviews.accepted if review.processor == processor.name]
+            oldest = max(oldest, *(review.newest.get(_number(day), 0) for review in reviews), 0)
         found: set[str] = set()
         for edge in edges_of(processor):
             if edge.kind is EdgeKind.READS or oldest is None:
@@ -284,20 +322,32 @@ class Model:
 
     # The plan
 
+    def within(self, name: str) -> bool:
+        """Whether a processor is run, and not after the last layer."""
+        layer, through = self.pipeline.processors[name].layer, self.request.through
+        return self.pipeline.runs(name) and (layer == through or layer in self.pipeline.before[through])
+
     def selected(self, name: str) -> bool:
-        processor, request = self.pipeline.processors[name], self.request
-        return (
-            self.pipeline.runs(name)
-            and (processor.layer == request.through or processor.layer in self.pipeline.before[request.through])
-            and (not request.processors or name in request.processors)
-        )
+        return self.within(name) and (not self.request.processors or name in self.request.processors)
+
+    def asked(self, unit: Unit) -> bool:
+        """Whether a unit is among those asked for, rather than one that a cascade may reach."""
+        dates = self.request.dates
+        few = self.few is None or unit.day in self.few
+        return self.selected(unit.processor) and few and (dates is None or unit.day in dates)
 
     def _plan(self, processor: Processor, day: date) -> None:
         unit = Unit(processor.name, day)
         readers = self._planned_reads(processor, day)
-        reason = self._reason(processor, unit, readers)
-        if reason is None:
+        spoiled = self._spoiled(processor, unit)
+        reasons = self._reasons(processor, unit, readers) if self.asked(unit) else []
+        if spoiled:  # found complete or not at its turn, what rests on something that changes is done again
+            reasons = [*(reason for reason in reasons if not reason.startswith("unsettled")), spoiled]
+        kinds = self.request.reasons
+        reasons = [reason for reason in reasons if not kinds or reason.split()[0].rstrip(":") in kinds]
+        if not reasons:
             return
+        reason = reasons[0]
         roots: set[Root] = set()
         waits = degraded = False
         for edge in edges_of(processor):
@@ -327,16 +377,52 @@ class Model:
         else:
             self.planned[unit] = reason
             self.degraded |= {unit} if degraded else set()
-            self.unsettled |= {unit} if readers else set()
+            surely = spoiled or self._forced(unit) or not self.asked(unit)
+            self.unsettled |= {unit} if readers and not surely else set()
+            self.cascaded |= {unit} if reason.startswith("stale") else set()
 
-    def _reason(self, processor: Processor, unit: Unit, readers: list[str]) -> str | None:
+    def _spoiled(self, processor: Processor, unit: Unit) -> str | None:
+        """Why a cascade takes a unit that is there: something in its windows is newer, or will be."""
+        if self.request.cascade == "none" or self.states[unit] not in GOOD:
+            return None
+        if self.states[unit] == "stale" and self.asked(unit):
+            return f"stale: {min(self.newer[unit])} is newer"
+        changing = self.planned.keys() - self.unsettled
+        changing -= self.cascaded if self.request.cascade == "direct" else set()
+        found = {
+            upstream
+            for edge in edges_of(processor)
+            if edge.kind is not EdgeKind.READS
+            for upstream in edge.upstreams
+            for other in self.looked_at(edge.window, processor.name, edge.upstreams[0], unit.day)
+            if Unit(upstream, other) in changing
+        }
+        return f"stale: {min(found)} is planned" if found else None
+
+    def _forced(self, unit: Unit) -> bool:
+        """Whether rows are to be written again: older than asked, or of which nobody knows how old."""
+        if self.request.older_than is None:
+            return False
+        facts, number = self.facts[unit.processor], _number(unit.day)
+        warms_up = self.request.include_warmup and self.not_expected.get(unit) == "warm-up"
+        if not facts.rows.get(number):
+            return warms_up
+        since = self.request.older_than - datetime(1970, 1, 1, tzinfo=UTC)
+        old = timedelta(microseconds=facts.oldest.get(number, 0)) < since
+        return old and (warms_up or self._expects(unit.processor, unit.day))
+
+    def _reasons(self, processor: Processor, unit: Unit, readers: list[str]) -> list[str]:
+        """Why a unit is work, whatever a cascade adds; the first that was asked for is told."""
         state = self.states[unit]
         may_change = state in GOOD or self.not_expected.get(unit) == TOO_LITTLE_HISTORY or self._keyless(processor, unit)
+        found = []
+        if state in TO_DO and not (readers and may_change):
+            found.append(self.details.get(unit, "missing"))
+        if self._forced(unit):
+            found.append("forced")
         if readers and may_change:
-            return f"unsettled: {readers[0]} is planned"
-        if state in TO_DO:
-            return self.details.get(unit, "missing")
-        return None
+            found.append(f"unsettled: {readers[0]} is planned")
+        return found
 
     def _keyless(self, processor: Processor, unit: Unit) -> bool:
         """A missing date whose keys come from a window that gives none yet: whether it is expected is open."""
@@ -382,13 +468,14 @@ class Model:
                     roots.add((name, "not looked at"))
         return roots
 
-    def not_planned(self) -> dict[str, set[date]]:
-        """Dates asked for and not planned, by what the last selected processor tells of them."""
+    def not_planned(self, whole: Model) -> dict[str, set[date]]:
+        """Dates asked for and not planned, by reason; ``whole`` is the same without a limit."""
         names = [name for name in self.pipeline.processors if self.selected(name)]
         told: dict[str, set[date]] = {}
         for day in self.dated():
-            if not any(Unit(name, day) in self.planned for name in names):
-                told.setdefault(self._word(Unit(names[-1], day)), set()).add(day)
+            units = [Unit(name, day) for name in names]
+            if not any(unit in self.planned for unit in units):
+                told.setdefault(self._word(whole, day, units), set()).add(day)
         return told
 
     def dated(self) -> list[date]:
@@ -396,21 +483,31 @@ class Model:
         names = [name for name in self.pipeline.processors if self.selected(name)]
         if not names:
             return []
+        if self.request.dates is not None:
+            return list(self.request.dates)
         first, last = self.request.span.first, self.request.span.last
         span = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-        if self.request.dates is not None:
-            return [day for day in span if day in self.request.dates]
         return [day for day in span if any(day in self._calendar(name).expected for name in names)]
 
-    def _word(self, unit: Unit) -> str:
-        state = self.states[unit]
-        if unit in self.blocked:
+    def _word(self, whole: Model, day: date, units: list[Unit]) -> str:
+        """Why nothing of a date is planned: what any of its units lacks, else what the last of them says."""
+        if day not in self.request.span:
+            return "outside of --from and --to"
+        states = [self.states[unit] for unit in units]
+        later = whole if self.few is not None and day not in self.few else self
+        if any(unit in later.blocked for unit in units):
             return "blocked"
-        if unit in self.pending:
+        if any(unit in later.planned for unit in units):
+            return "later, by the limit"
+        if "pending" in states or any(unit in later.pending for unit in units):
             return "pending"
-        if state == "not expected":
-            return self.not_expected[unit]
-        return state if state in ("pending", "unknown", "stale") else "complete"
+        if "stale" in states:
+            return "stale"
+        if self.request.reasons and any(state in TO_DO for state in states):
+            return "left out by --reason"
+        if states[-1] == "not expected":
+            return self.not_expected[units[-1]]
+        return "unknown" if states[-1] == "unknown" else "complete"
 
 
 def reads(processor: Processor) -> list[tuple[str, Window]]:

@@ -30,8 +30,9 @@ from backfill_core.model.processor import Processor
 from backfill_core.model.runs import Sql
 from backfill_core.model.table import Table
 from backfill_core.model.units import Batch, Unit
+from backfill_core.planning.contents import ContentColumn
 from backfill_core.ports import BatchResult, Call
-from backfill_core.queries.dialect import Names, Query
+from backfill_core.queries.dialect import BIGQUERY, Names, Query
 from backfill_core.queries.question import ColumnCheck, KeyComparison, OffendingQuery, TableQuestion
 from backfill_core.testing.bigquery_engine import HeldTable
 from backfill_core.testing.bigquery_server import BigQueryServer, Fault
@@ -315,6 +316,27 @@ def test_the_dates_of_a_batch_are_replaced_and_no_others(bench: Bench) -> None:
     assert bench.run(1, 3).outcomes == result.outcomes, "again is the same"
 
 
+def test_any_name_and_any_value_is_written_as_it_is(bench: Bench) -> None:
+    name = "a\"b'c`d; DROP TABLE lines; --/*"
+    quoted = {column: BIGQUERY.name(column) for column in (f"day {name}", name, f"of {name}")}
+    columns = dict(zip(quoted, ("DATE", "STRING", "STRING"), strict=True))
+    bench.server.engine.create("box", name, HeldTable(columns, partition=f"day {name}"))
+    other = {f"day {name}": d(1), name: "other", f"of {name}": "other"}
+    bench.server.engine.load("box", name, [other])
+    bench.hold(row(1, "stays"))
+    bench.feed(row(1, name, 1, name))
+    listed = ", ".join(
+        f"{source} AS {column}" for source, column in zip(("day", "player", "source"), quoted.values(), strict=True)
+    )
+    bench.file.write_text(f"SELECT {listed} FROM {{feed}} WHERE day BETWEEN @date_from AND @date_to", encoding="utf-8")
+    table = Table(f"box.{name}", date=f"day {name}", key=(name,), only={f"of {name}": name})
+    told = bench.runner.run(bench.call(1, table=table, keys=(name,)))
+    assert set(told.outcomes.values()) == {DONE}
+    held = bench.server.engine.rows("box", name)
+    assert sorted(each[name] for each in held) == sorted(["other", name])
+    assert [each["player"] for each in bench.server.engine.rows("box", "lines")] == ["stays"]
+
+
 def test_what_the_table_then_holds_is_told_by_the_job_that_wrote_it(bench: Bench) -> None:
     bench.hold(row(1, "ann", 1), row(1, "bob", 1), row(2, "between", 4))
     bench.feed(row(1, "ann", 5), row(3, "cy", 8), row(3, "di"))
@@ -339,6 +361,22 @@ def test_what_the_table_then_holds_is_told_by_the_job_that_wrote_it(bench: Bench
     }
     assert (asked, bench.warehouse.asked - asked) == (1, 3), "the schema before, and now what the job had told"
     assert len(bench.server.sent("backfill-none-1-")) == 1
+
+
+@pytest.mark.parametrize("own", ["", ", IF(player = 'ann', 'mine', NULL) AS source"])
+def test_rows_say_what_they_were_computed_from(bench: Bench, own: str) -> None:
+    bench.file.write_text(SELECT.replace("points FROM", f"points{own} FROM"), encoding="utf-8")
+    bench.feed(row(1, "ann", 5, "h1"), row(1, "bob", 5, "h2"), row(3, "cy", 8, "h3"))
+    feed = replace(FEED, hash="source")
+    days = {day_number(d(day)): (day_number(d(day)),) * 2 for day in (1, 3)}
+    content = ContentColumn(column="source", upstreams=("feed",), bounds=days, plain=True)
+    call = replace(bench.call(1, 3), contents=(content,), tables={"lines": LINES, "feed": feed})
+    assert set(bench.runner.run(call).outcomes.values()) == {DONE}
+    hashes = bench.warehouse.observe(TableQuestion(processor="feed", table=feed, span=Span(d(1), d(3)))).hashes
+    said = {each["player"]: each["source"] for each in bench.server.engine.rows("box", "lines")}
+    first, third = hashes[day_number(d(1))], hashes[day_number(d(3))]
+    assert said == {"ann": "mine" if own else first, "bob": first, "cy": third}
+    assert len({first, third}) == 2
 
 
 def test_where_nothing_prunes_the_job_that_writes_is_not_asked_what_it_wrote(bench: Bench) -> None:

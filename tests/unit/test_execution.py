@@ -423,9 +423,9 @@ def test_a_call_in_order_without_an_answer_is_looked_at_table_by_table() -> None
     assert state.count(Word.DONE) == 3
 
 
-def gated(at_least: float) -> tuple[Layer, Layer]:
-    """Two layers with a gate between them, which never closes the whole layer."""
-    gate = Gate("enough", measure="a", key="key", at_least=at_least, closes_from=100)
+def gated(at_least: float, per: Any = "date") -> tuple[Layer, Layer]:
+    """Two layers with a gate between them, which closes the whole layer only by its stage."""
+    gate = Gate("enough", measure="a", key="key", at_least=at_least, per=per, closes_from=100)
     return Layer("one", gates=(gate,)), Layer("two", after=("one",))
 
 
@@ -462,6 +462,40 @@ def test_a_date_that_a_gate_closes_is_withheld_either_way(pipelined: bool) -> No
     state = bench.run(answer, terms=Terms(concurrency=2, pipelined=pipelined))
     assert (state.dates(Word.DONE, "c"), state.dates(Word.WITHHELD, "c")) == (days(1, 3, 4), days(2))
     assert state.exit() == (3, "gate closed: enough")
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+@pytest.mark.parametrize(
+    ("per", "at_least", "withheld"),
+    [(window(2), 0.8, days(2, 3)), ("stage", 0.9, days(1, 2, 3, 4)), ("stage", 0.8, days())],
+)
+def test_a_gate_on_dates_together_is_judged_once_all_of_them_are_there(
+    pipelined: bool, per: Any, at_least: float, withheld: Any
+) -> None:
+    """Day 2 holds one key of two: three of four in the two days to it and to the next, seven of eight in all."""
+    bench = Bench((*gated(at_least, per), processor("a", "one", keys=1), processor("c", "two", Need("a"))), days=4, keyed=True)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        return pen.all(call, keys=1 if call.processor.name == "a" and call.batch.dates == days(2) else 2)
+
+    state = bench.run(answer, terms=Terms(concurrency=2, pipelined=pipelined))
+    assert state.dates(Word.WITHHELD, "c") == withheld
+    assert state.dates(Word.DONE, "c") == days(1, 2, 3, 4) - withheld
+    assert state.exit()[0] == (3 if withheld else 0)
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_gate_that_somebody_overrides_holds_nothing_up_and_is_told(pipelined: bool) -> None:
+    bench = Bench((*gated(0.9), processor("a", "one", keys=1), processor("c", "two", Need("a"))), days=4, keyed=True)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        return pen.all(call, keys=1 if call.processor.name == "a" and call.batch.dates == days(2) else 2)
+
+    terms = Terms(concurrency=1, pipelined=pipelined)
+    state = bench.run(answer, terms=terms, overridden={"enough": "half of it is known to be lost"})
+    assert (state.dates(Word.DONE, "c"), state.exit()[0]) == (days(1, 2, 3, 4), 0)
+    (judged,) = bench.heard(GateJudged)
+    assert (judged.passed, judged.verdict["overridden"]) == (False, "half of it is known to be lost")
 
 
 def test_units_that_are_exhausted_are_not_called_and_hold_up_what_needs_them() -> None:

@@ -18,13 +18,17 @@ from test_reference_sql import QUERIES, TABLES, columns_of, expected_columns, go
 from backfill_core.adapters.bigquery_partitions import PARTITIONS as PARTITIONS_TEXT
 from backfill_core.adapters.bigquery_warehouse import COLUMNS as COLUMNS_TEXT
 from backfill_core.dates import DateSet, Span, day_number
+from backfill_core.model.processor import Processor
 from backfill_core.model.table import Table
+from backfill_core.project.load import load_project
 from backfill_core.queries.comparison_sql import ComparisonSql
 from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Dialect, Names, Query
+from backfill_core.queries.named import named
 from backfill_core.queries.packed import packed, unpacked
 from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, TableQuestion
 from backfill_core.queries.replacing import replacing
 from backfill_core.queries.sql import QuestionSql
+from projects import ROOT
 
 _1970 = date(1970, 1, 1)
 SPAN = Span(date(2024, 10, 22), date(2024, 10, 27))
@@ -177,7 +181,7 @@ class Google:
         self.api, self.types = api, types
         self.language = types.LanguageOptions.maximum_features()
         self.language.product_mode = types.ProductMode.PRODUCT_EXTERNAL
-        kinds = ("QUERY", "CREATE_TABLE_AS_SELECT", "DELETE", "INSERT", "BEGIN", "COMMIT")
+        kinds = ("QUERY", "CREATE_TABLE", "CREATE_TABLE_AS_SELECT", "DELETE", "INSERT", "BEGIN", "COMMIT")
         self.language.supported_statement_kinds = [getattr(types.ResolvedNodeKind, f"RESOLVED_{kind}_STMT") for kind in kinds]
         functions = types.ZetaSQLBuiltinFunctionOptions(language_options=self.language)
         catalog = api.CatalogBuilder("tests").with_builtin_functions(functions)
@@ -315,6 +319,12 @@ def test_what_is_packed_for_a_script_comes_out_as_it_was(google: Google, embedde
         assert sorted(rows[place], key=repr) == sorted(found, key=repr), query.text
 
 
+def test_google_reads_any_name_as_it_is(google: Google) -> None:
+    for name in ("a`b", "a\\", "it's; DROP TABLE x; --", 'a"b', "a\nb", "`; SELECT 1 AS `x"):
+        text = f"SELECT t.{BIGQUERY.name(name)} FROM (SELECT 1 AS {BIGQUERY.name(name)}) AS t"
+        assert google.output_of(text, {}) == [(name, "TYPE_INT64")]
+
+
 def test_google_analyses_the_metadata_of_partitions(google: Google) -> None:
     seen = google.with_tables({"shop.INFORMATION_SCHEMA.PARTITIONS": PARTITIONS, "shop.INFORMATION_SCHEMA.COLUMNS": COLUMNS})
     for text, view in ((PARTITIONS_TEXT, "PARTITIONS"), (COLUMNS_TEXT, "COLUMNS")):
@@ -330,10 +340,13 @@ def test_google_analyses_what_replaces_dates(google: Google) -> None:
         facts = statements(replace(plainest[table.date], table=table), BIGQUERY)
         columns = [table.date, "player", "team", "source"]
         select = f"SELECT {', '.join(map(BIGQUERY.name, columns))} FROM `box`.`roster` WHERE day BETWEEN @date_from AND @date_to"
-        script = replacing(select, columns, table, DAYS, Names(), facts=facts)
-        kinds = {name: LINES[name] for name in columns}
+        texts = {DAY: "one", SPAN.first: "another"}
+        contents = {"source": texts, "made": texts}
+        script = replacing(select, columns, table, DAYS, Names(), contents=contents, facts=facts)
+        kinds = {name: LINES[name] for name in columns} | {"made": "STRING"}
         seen = google.with_tables(
             {
+                "box.lines": LINES | {"made": "STRING"},
                 "backfill_result": kinds,
                 "backfill_shrunk": {"day": "DATE", "held": "INT64", "given": "INT64"},
                 "backfill_facts": {"part": "INT64", "line": "STRING"},
@@ -344,6 +357,14 @@ def test_google_analyses_what_replaces_dates(google: Google) -> None:
         assert sum(line.startswith("CREATE TEMP TABLE backfill_facts") for line in lines) == 1
         for statement in lines:
             seen.accepts(dotted(statement), script.params)
+
+
+def test_google_analyses_every_declared_table(google: Google) -> None:
+    found = [each.value for each in load_project(ROOT)[0] if isinstance(each.value, Processor)]
+    tables = {table.name: table for processor in found for table in processor.tables.values() if table.ddl}
+    assert len(tables) > 12
+    for table in tables.values():
+        google.accepts(re.sub(r"`(\w+)`\.`(\w+)`", r"`\1.\2`", named(table.ddl or "", {"table": table}, BIGQUERY, Names())), {})
 
 
 def test_google_analyses_the_reference_queries_to_the_declared_columns(google: Google) -> None:

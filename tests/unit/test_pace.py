@@ -24,7 +24,7 @@ from backfill_core.events import (
     Word,
 )
 from backfill_core.plan import Plan, PlannedProcessor, Request, Stage
-from backfill_core.reports.pace_texts import eta_words, pace_words, per_minute, seconds_left, slow_lines
+from backfill_core.reports.pace_texts import eta_told, eta_words, pace_words, per_minute, seconds_left, slow_lines
 from backfill_core.reports.run_texts import next_command, run_word, status_json, status_lines, table_lines
 from backfill_core.run_state import RunState
 
@@ -104,13 +104,16 @@ def test_pauses_are_not_work() -> None:
     pause = Instructed(at=at(300), number=1, control=Control.PAUSE, by="ann@h")
     again = Instructed(at=at(4000), number=2, control=Control.CONTINUE, by="bob@h")
     paused = begun(*before, pause)
-    assert (run_word(paused, alive=True), eta_words(paused, at(900))) == ("PAUSED", "ETA none while paused")
+    assert (run_word(paused, alive=True), eta_told(paused, at(900))) == ("PAUSED", "ETA none while paused")
     assert next_command(paused, alive=True) == "backfill continue r12"
     went_on = begun(*before, pause, again, *worked("player_shots", 10, 4000, 4030))
     left = seconds_left(went_on)
     assert went_on.paused is None
     assert left is not None and left[1] < 1.1 * 31 * 30
     assert went_on.active(at(4030)) == 330
+    early = begun(*before, pause, again)
+    assert seconds_left(early) == seconds_left(begun(*before))
+    assert eta_words(early, at(4010)) == "ETA 11:21-11:23 UTC", "the pause took nothing off"
 
 
 def test_what_takes_much_longer_than_it_should_is_slow() -> None:

@@ -7,7 +7,7 @@ import os
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from brute_planner import Model, reads
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from backfill_core.coverage import NO_FACTS, Coverage, DateFacts, together
 from backfill_core.dates import DateSet, Span, day_number, day_of
 from backfill_core.graph import Declared, Edge, Pipeline, edges_of
-from backfill_core.model.calendar import CalendarDays, EveryDay, Schedule, Season, Weekly, calendar_days
+from backfill_core.model.calendar import Calendar, CalendarDays, EveryDay, Monthly, Schedule, Season, Weekly, calendar_days
 from backfill_core.model.expectations import (
     Allowed,
     AtMost,
@@ -33,14 +33,16 @@ from backfill_core.model.expectations import (
 )
 from backfill_core.model.needs import Need
 from backfill_core.model.processor import Layer, Output, Processor
+from backfill_core.model.reviews import NO_REVIEWS, Accepted, Reviews, Waiver
 from backfill_core.model.runs import SOURCE, Python
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, CalendarDates, Days, LastGames, Window
-from backfill_core.plan import Plan, Request
+from backfill_core.plan import Cascade, Order, Plan, Request
 from backfill_core.planning.contents import content_column
 from backfill_core.planning.judge import judge_coverage, window_map
 from backfill_core.planning.make_plan import make_plan
+from backfill_core.planning.work import KINDS
 
 BASE = day_number(date(2024, 10, 22))
 #: Days of the world, counted from BASE.
@@ -83,6 +85,7 @@ class World:
     request: Request
     #: What rows say of their content where it is not what they rest on now; None: some row says nothing.
     said: dict[str, dict[int, str | None]] = field(default_factory=dict)
+    reviews: Reviews = NO_REVIEWS
 
     def __repr__(self) -> str:
         lines = [repr(each.value) for each in self.declared if isinstance(each.value, (Layer, Processor))]
@@ -98,7 +101,7 @@ class World:
                 lines.append(f"  {day_of(n)} {found}")
         lines += [f"reach {name} {span}" for name, span in self.reach.items()]
         lines += [f"{name} says {days}" for name, days in self.said.items()]
-        return "\n".join([*lines, repr(self.request)])
+        return "\n".join([*lines, repr(self.reviews), repr(self.request)])
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         printer.text(f"\n{self!r}\n")
@@ -245,7 +248,7 @@ def perfect_rows(
 @st.composite
 def calendars(draw: st.DrawFn) -> dict[str, CalendarDays]:
     world = Span(day_of(BASE), day_of(BASE + LENGTH - 1))
-    found = [calendar_days(each, world) for each in (EveryDay("every"), Weekly("weekly", weekday=2))]
+    found = [calendar_days(each, world) for each in (EveryDay("every"), Weekly("weekly", weekday=2), Monthly("monthly", day=31))]
     off = draw(st.sets(st.integers(0, LENGTH - 1), max_size=8))
     cut = draw(st.one_of(st.none(), st.integers(4, LENGTH - 4), st.integers(8, 14)))
     on = sorted(set(range(LENGTH)) - off)
@@ -374,7 +377,7 @@ def projects(draw: st.DrawFn) -> tuple[Declared, ...]:
     names = draw(st.permutations(["p", "q", "r", "s", "t", "u", "v"]))[: draw(st.integers(2, 7))]
     for name in names:
         layer = draw(st.sampled_from(labels))
-        calendar = draw(st.sampled_from(["every", "schedule", "schedule", "weekly"]))
+        calendar = draw(st.sampled_from(["every", "schedule", "schedule", "schedule", "weekly", "monthly"]))
         upstreams = [other.name for other in processors if other.layer in allowed[layer]]
         source = draw(st.integers(0, 4 if upstreams else 2)) == 0
         updated, hashed = ("written" if draw(st.integers(0, 3)) else None), draw(st.booleans())
@@ -403,11 +406,12 @@ def projects(draw: st.DrawFn) -> tuple[Declared, ...]:
                 warmup=draw(st.one_of(st.none(), st.none(), st.integers(1, 4).map(Days))),
             )
         )
-    values: list[Layer | Processor | EveryDay | Weekly | Schedule] = [
+    values: list[Layer | Processor | Calendar] = [
         *layers,
         *processors,
         EveryDay("every"),
         Weekly("weekly", weekday=2),
+        Monthly("monthly", day=31),
         SCHEDULE,
     ]
     return tuple(Declared(value, "t.py", 1) for value in values)
@@ -483,6 +487,7 @@ def worlds(draw: st.DrawFn) -> World:
         through=layer_names[-1] if whole else draw(st.sampled_from(layer_names)),
         processors=tuple(name for name in names if name in chosen),
         dates=None if dates is None else DateSet.from_numbers([BASE + n for n in sorted(dates)]),
+        **draw(wishes()),
     )
     back = draw(st.sampled_from([LENGTH, LENGTH, 0, 3]))
     odd = st.dictionaries(st.integers(BASE, BASE + LENGTH - 1), st.sampled_from(["", "0", "x", None]), max_size=5)
@@ -493,7 +498,53 @@ def worlds(draw: st.DrawFn) -> World:
         reach={name: Span(day_of(BASE + max(0, first - back)), request.span.last) for name in names},
         request=request,
         said={name: draw(odd) for name in names},
+        reviews=draw(reviews(names, request.today)),
     )
+
+
+@st.composite
+def wishes(draw: st.DrawFn) -> dict[str, Any]:
+    """What a person may want beyond what is missing; mostly nothing."""
+    if draw(st.booleans()):
+        return {}
+    since = draw(st.one_of(st.none(), st.integers(1000, 1400)))
+    cascade = draw(st.sampled_from(Cascade))
+    limit = draw(st.one_of(st.none(), st.integers(1, 4))) if cascade is Cascade.NONE else None
+    return {
+        "older_than": None if since is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=since),
+        "include_warmup": since is not None and draw(st.booleans()),
+        "cascade": cascade,
+        "reasons": tuple(kind for kind in KINDS if kind in draw(st.one_of(st.just(set()), st.sets(st.sampled_from(KINDS))))),
+        "limit": limit,
+        "order": draw(st.sampled_from([Order.OLDEST, Order.NEWEST])),
+    }
+
+
+@st.composite
+def reviews(draw: st.DrawFn, names: list[str], today: date) -> Reviews:
+    """Some waivers, one of which may have expired, and some dates accepted up to some instant."""
+    if draw(st.booleans()):
+        return NO_REVIEWS
+    days = st.sets(st.integers(BASE, BASE + LENGTH - 1), min_size=1, max_size=6).map(sorted)
+    waiver = st.builds(
+        Waiver,
+        processor=st.sampled_from(names),
+        dates=days.map(DateSet.from_numbers),
+        reason=st.sampled_from(["lost", "late"]),
+        who=st.just("somebody"),
+        when=st.just(today),
+        until=st.sampled_from([None, None, today, today - timedelta(days=1)]),
+    )
+    accepted = st.builds(
+        Accepted,
+        processor=st.sampled_from(names),
+        reason=st.just("fine"),
+        who=st.just("somebody"),
+        when=st.just(today),
+        target=st.just("local"),
+        newest=st.dictionaries(st.integers(BASE, BASE + LENGTH - 1), st.integers(1000, 1450), min_size=1, max_size=4),
+    )
+    return Reviews(waivers=tuple(draw(st.lists(waiver, max_size=3))), accepted=tuple(draw(st.lists(accepted, max_size=2))))
 
 
 # The planner and the model, in the same words
@@ -501,11 +552,12 @@ def worlds(draw: st.DrawFn) -> World:
 
 def covered(world: World, facts: Mapping[str, DateFacts]) -> Coverage:
     span, today = world.request.span, world.request.today
-    return judge_coverage(world.pipeline, world.calendars, facts, world.reach, span=span, today=today)
+    reviews = world.reviews
+    return judge_coverage(world.pipeline, world.calendars, facts, world.reach, span=span, today=today, reviews=reviews)
 
 
 def modelled(world: World, facts: Mapping[str, DateFacts]) -> Model:
-    return Model(world.pipeline, world.calendars, facts, world.reach, world.request, world.request.today).decide()
+    return Model(world.pipeline, world.calendars, facts, world.reach, world.request, world.request.today, world.reviews).decide()
 
 
 def units(name: str, dates: Iterable[date]) -> list[Unit]:
@@ -546,14 +598,18 @@ def test_the_planner_is_the_model(world: World) -> None:
     coverage = covered(world, facts)
     plan = make_plan(world.pipeline, coverage, world.request)
     in_order(world, plan)
-    model = modelled(world, facts)
+    whole = modelled(world, facts)
+    model = whole.limited()
     assert states_of(coverage) == model.states
     assert reasons_of(plan) == model.planned
     assert roots_of(plan) == model.blocked
     planned = plan.planned().values()
     assert {unit for each in planned for unit in units(each.name, each.degraded)} == model.degraded
     assert {unit for each in planned for unit in units(each.name, each.unsettled)} == model.unsettled
-    assert {why: set(dates) for why, dates in plan.not_planned.items()} == model.not_planned()
+    stale = {unit for unit, state in model.states.items() if state == "stale" and model.asked(unit)}
+    stale = {unit for unit in stale if unit.day in world.request.span and unit not in model.planned}
+    assert {unit for name, dates in plan.stale.items() for unit in units(name, dates)} == stale
+    assert {why: set(dates) for why, dates in plan.not_planned.items()} == model.not_planned(whole)
     assert plan.asked == len(model.dated())
 
 
@@ -616,13 +672,20 @@ def vain_in(world: World, processor: Processor, name: str, unit: Unit) -> bool:
 @examples(150, 3000)
 @given(world=worlds())
 def test_a_plan_after_a_perfect_execution_has_nothing_of_the_first(world: World) -> None:
-    first = make_plan(world.pipeline, covered(world, world.facts()), world.request)
+    request = replace(world.request, limit=None, include_warmup=False)
+    first = make_plan(world.pipeline, covered(world, world.facts()), request)
     assume(first.units)
     later = executed(world, first)
-    coverage = covered(later, later.facts())
-    states, second = states_of(coverage), reasons_of(make_plan(later.pipeline, coverage, later.request))
+    facts = later.facts()
+    coverage = covered(later, facts)
     done = reasons_of(first)
     vain = {unit for unit in done if in_vain(later, unit)}
+    # What a direct cascade spoils further is stale then; what was done in vain is planned again, and so is what it spoils.
+    again = replace(request, cascade=Cascade.NONE) if vain or request.cascade is Cascade.DIRECT else request
+    # Of rows that do not say when they were written nobody knows that they were rewritten.
+    if any(day_number(unit.day) not in facts[unit.processor].oldest for unit in done):
+        again = replace(again, older_than=None)
+    states, second = states_of(coverage), reasons_of(make_plan(later.pipeline, coverage, again))
     for unit in done.keys() - vain:
         assert states[unit] == "complete", unit
         assert second.get(unit, "unsettled").startswith("unsettled"), unit

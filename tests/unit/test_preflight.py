@@ -151,8 +151,9 @@ def test_rivals_and_what_is_left_of_the_quotas(shop: Path, server: BigQueryServe
     waits = (
         "1 job of the project waits to be begun: its slots or quotas are used up, and calls will wait too. Lower --concurrency"
     )
-    ours = "job ours of a run before is still writing test_shop-weeks: it will be waited for"
+    ours = "job ours of a run before is still writing shop.weeks: it will be waited for"
     assert said == {rival: False, waits: False, ours: False}
+    assert ours not in found(shop, "sums"), "another run may be at work on another table"
     for n in range(20):
         under_way(server, f"delete{n}", destinationTable=target).answer.kind = "DELETE"
     full = "20 statements change shop.sums now, as many as BigQuery takes of one table"

@@ -278,6 +278,18 @@ def test_claims_are_looked_at_together_at_a_pace_or_when_nothing_else_can_start(
 
 
 @settings(deadline=None, max_examples=200)
+@given(days=DAYS, more=DAYS, most=st.integers(1, 7), share=st.integers(1, 5), by_month=st.booleans())
+def test_a_call_that_is_told_its_ends_leaves_no_day_of_the_calendar_out(
+    days: set[int], more: set[int], most: int, share: int, by_month: bool
+) -> None:
+    along = sorted(days | more)
+    runs = date_runs(sorted(days), most, share=share, by_month=by_month, along=along)
+    assert [day for run in runs for day in run] == sorted(days)
+    assert all(run == [day for day in along if run[0] <= day <= run[-1]] for run in runs)
+    assert max(map(len, runs), default=0) <= most
+
+
+@settings(deadline=None, max_examples=200)
 @given(days=DAYS, most=st.integers(1, 7), share=st.integers(1, 5))
 def test_calls_take_the_dates_in_order_and_are_spread_over_the_places(days: set[int], most: int, share: int) -> None:
     runs = date_runs(sorted(days), most, share=share)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from backfill_core.errors import BadSettings
+from backfill_core.project.session import open_place
 from backfill_core.project.settings import GcpTarget, environment, find_root, load_settings, origin, read_layers
 from backfill_core.project.shown_settings import leaves, masked
 
@@ -53,6 +54,7 @@ def test_the_environment_wins_over_dotenv_and_that_over_the_file(tmp_path: Path,
             "",
             "targets.cloud.identity_command: it cannot be read as a command: No closing",
         ),
+        (CLOUD + 'variables = { API_KEY = "x" }', "", "API_KEY is for a secret by its name: put it into the environment or .env"),
         (CLOUD + 'identity_command = "print {aud}"', "", 'it names "{aud}". There is {audience} alone'),
         (CLOUD + 'metadata_host = "example.com:80"', "", "and example.com is no host of this machine's or Google's"),
         ("[target.cloud]\nruntime = 'gcp'\n", "", 'target is the name of one, where none is typed. Did you mean "targets"?'),
@@ -97,6 +99,14 @@ def test_a_folder_with_backfill_toml_is_a_project(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     assert find_root(settings(tmp_path) / "a" / "b") == tmp_path
     assert isinstance(load_settings(tmp_path).targets["cloud"], GcpTarget)
+
+
+def test_a_target_gives_the_variables_that_nobody_else_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = CLOUD + 'variables = { L3_URL = "http://a", L4_URL = "http://b", L5_URL = "http://c" }\n'
+    monkeypatch.setenv("L4_URL", "http://mine")
+    place = open_place(settings(tmp_path, text, "L4_URL=http://file\nL5_URL=http://file\n"), "cloud")
+    found = {name: place.variables[name] for name in ("L3_URL", "L4_URL", "L5_URL")}
+    assert found == {"L3_URL": "http://a", "L4_URL": "http://mine", "L5_URL": "http://file"}
 
 
 def test_secrets_are_masked() -> None:
