@@ -15,9 +15,10 @@ from backfill_core.adapters.run_log import RunLog, Shape
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet
+from backfill_core.drain import Drain
 from backfill_core.errors import BadPlanFile, BadSql, PlanDrifted
 from backfill_core.events import RunStarted
-from backfill_core.execute import Drain, Execution, World
+from backfill_core.execute import Execution, World
 from backfill_core.model.runs import Sql
 from backfill_core.plan import Plan, Request
 from backfill_core.planning.drift import Drift, drift
@@ -25,6 +26,7 @@ from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
 from backfill_core.project.checkout import commit_of, user
 from backfill_core.project.look import Asking, Look, look
+from backfill_core.project.look_at_last import Remembers
 from backfill_core.project.runners import check_environment, open_runners
 from backfill_core.project.session import Session
 from backfill_core.project.targets import check_runnable
@@ -143,6 +145,7 @@ def carry_out(
             commit=commit_of(session.root),
             concurrency=terms.concurrency,
         )
+        execution.record.follow(Remembers(session, execution.live, coverage.span))
         return execution.run(started, session.holds(plan.planned()))
 
 
