@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo sample test soak thorough check bench lock clean
+.PHONY: demo sample test soak thorough witnesses check bench lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/nba_season/demo.py
@@ -15,11 +15,15 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist=loadfile -p no:benchmark --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 soak: $(VENV)/.dev
-	BACKFILL_KILLS=1000 $(BIN)/python -m pytest -p no:benchmark tests/acceptance/test_durability.py -k killed_at_any_moment
+	SOAK_KILLS=1000 $(BIN)/python -m pytest -p no:benchmark tests/acceptance/test_durability.py -k killed_at_any_moment
+
+# Others who speak BigQuery's language, in an environment of their own; each is skipped where it is not.
+witnesses: $(VENV)/.dev $(VENV)/witness/.done
+	$(BIN)/python -m pytest -rs -p no:benchmark tests/acceptance/test_witnesses.py
 
 # The brute-force models on thousands of random graphs; about half an hour.
 thorough: $(VENV)/.dev
-	BACKFILL_THOROUGH=1 $(BIN)/python -m pytest -p no:benchmark tests/unit/test_planner_model.py tests/unit/test_explaining.py tests/acceptance/test_wounds.py
+	THOROUGH=1 $(BIN)/python -m pytest -p no:benchmark tests/unit/test_planner_model.py tests/unit/test_explaining.py tests/acceptance/test_wounds.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -39,5 +43,10 @@ $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+$(VENV)/witness/.done:
+	$(PYTHON) -m venv $(VENV)/witness
+	$(VENV)/witness/bin/python -m pip install --quiet --disable-pip-version-check bqemulator==1.4.0 numpy
+	touch $@
+
 clean:
-	rm -rf $(VENV) .backfill examples/nba_season/landing examples/nba_season/warehouse.duckdb*
+	rm -rf $(VENV) .backfill .coverage_data examples/nba_season/landing examples/nba_season/warehouse.duckdb*

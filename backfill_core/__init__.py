@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from backfill_core.model.processor import Gate, Layer, Output, Processor
     from backfill_core.model.runs import SOURCE, Python, Service, Sql
     from backfill_core.model.table import Files, Table
+    from backfill_core.model.templates import Secret
     from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, calendar_dates, days, last_games
     from backfill_core.ports import RunContext
 
@@ -41,6 +42,7 @@ _HOMES = {
     "model.needs": ("Need", "any_of"),
     "model.processor": ("Gate", "Layer", "Output", "Processor"),
     "model.runs": ("SOURCE", "Python", "Service", "Sql"),
+    "model.templates": ("Secret",),
     "model.table": ("Files", "Table"),
     "model.windows": ("SAME_DATE", "SEASON_TO_DATE", "calendar_dates", "days", "last_games"),
     "ports": ("RunContext",),
@@ -74,6 +76,7 @@ __all__ = [
     "Rows",
     "RunContext",
     "Schedule",
+    "Secret",
     "Service",
     "Sign",
     "Sql",

@@ -15,9 +15,12 @@ from backfill_core.planning.judge import window_map
 from backfill_core.planning.work import kind_of
 from backfill_core.ports import Call, Occasion
 from backfill_core.queries.asking import questions_about, tables_named
+from backfill_core.queries.dialect import Names
 
 #: Of a call without a run.
 _NO_OCCASION = Occasion()
+#: Of a target that keeps tables where they are declared.
+_HERE = Names()
 
 
 def make_call(
@@ -81,14 +84,18 @@ def occasion_of(
     )
 
 
-def call_values(call: Call, names: Mapping[str, str] | None = None) -> dict[str, object]:
-    """What the names in braces of a template stand for; ``names`` are what processors are called there."""
+def call_values(call: Call, names: Mapping[str, str] | None = None, place: Names = _HERE) -> dict[str, object]:
+    """What the names in braces of a template stand for.
+
+    ``names`` are what processors are called there, ``place`` is where the target keeps its tables.
+    """
     batch, occasion = call.batch, call.occasion
     processors = [(names or {}).get(name, name) for name in batch.processors]
     dates = list(batch.dates)
     about = "-".join((batch.processors[0], str(dates[0])))
     if batch.size > 1:
         about += f"-{_digest(*batch.processors, *batch.dates.to_json())[:8]}"
+    datasets = {place.parts(call.tables[name])[-2] for name in batch.processors if name in call.tables}
     return {
         "date": dates[0] if len(dates) == 1 else None,
         "date_from": dates[0],
@@ -96,6 +103,8 @@ def call_values(call: Call, names: Mapping[str, str] | None = None) -> dict[str,
         "dates": dates,
         "processor": processors[0] if len(processors) == 1 else None,
         "processors": processors,
+        "prefix": place.prefix,
+        "dataset": next(iter(datasets)) if len(datasets) == 1 else None,
         "run": occasion.run,
         "batch": batch.number,
         "attempt": occasion.attempt,

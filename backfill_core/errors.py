@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -39,6 +38,8 @@ class BackfillError(Exception):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean "x"?`` when a known name is close, else nothing."""
+    import difflib
+
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f' Did you mean "{close[0]}"?' if close else ""
 
@@ -88,7 +89,7 @@ class BadReviews(BackfillError):
 
 
 class BadPlanFile(BackfillError):
-    """cannot use plan {path}: {problem}. Make it anew: backfill plan --out {path}"""
+    """cannot use plan {path}: {problem}. Make one: backfill plan --out plan.json"""
 
 
 class PlanDrifted(BackfillError):
@@ -133,7 +134,7 @@ class InvalidProject(BackfillError):
 
 
 class WarehouseHeld(BackfillError):
-    """{who} holds the warehouse {path}. {look}"""
+    """{who} holds {what}. {look}"""
 
     label = "refused"
 

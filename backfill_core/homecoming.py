@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from backfill_core.dates import DateSet
+from backfill_core.dates import DateSet, union
 from backfill_core.events import (
     BatchEnded,
     BreakerMoved,
@@ -17,12 +18,24 @@ from backfill_core.events import (
     UnitsUnverified,
     Word,
 )
+from backfill_core.flights import Landed
 from backfill_core.live import Live, Refusal
 from backfill_core.ports import BatchResult, Clock
 from backfill_core.record import Record
 from backfill_core.scheduling.breaker import Position
-from backfill_core.scheduling.scheduler import Calling, Fate, Scheduler
-from backfill_core.verify import Lost, Verifier
+from backfill_core.scheduling.calling import Calling, Fate
+from backfill_core.scheduling.scheduler import Scheduler
+from backfill_core.verify import Lost, Taken, Verifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Came:
+    """A call that came home."""
+
+    calling: Calling
+    at: datetime
+    #: The scheduler's seconds at that moment.
+    now: float
 
 
 class Homecoming:
@@ -40,30 +53,60 @@ class Homecoming:
         self.ticks = ticks
         #: Seconds of the slowest call so far.
         self.slowest = 0.0
+        #: What came of units that went behind what they need, in the same call, until that has its final word.
+        self._kept: dict[tuple[str, int], tuple[_Came, Taken]] = {}
+        #: Units that went that way at some time.
+        self._ahead: dict[str, DateSet] = {}
 
-    def take(self, came: Sequence[tuple[int, BatchResult, datetime]]) -> None:
-        """Takes in what came of calls: number, result, and when it left."""
-        self.verifier.absorb([(self.scheduler.in_flight[number].batch, result) for number, result, _ in came])
-        for number, result, started in came:
-            self._take(number, result, started)
+    def take(self, landed: Sequence[Landed]) -> None:
+        """Takes in what came of calls."""
+        self.verifier.absorb([(self.scheduler.in_flight[each.number].batch, each.result) for each in landed])
+        for each in landed:
+            self._take(each.number, each.result, each.started)
 
     def _take(self, number: int, result: BatchResult, started: datetime) -> None:
         now, at = self.ticks(), self.clock.now()
         taken = self.verifier.take(self.scheduler.in_flight[number].batch, result, started)
-        calling, moved = self.scheduler.came_home(number, now, {lost.failure for lost in taken.lost})
+        failures = {lost.failure for each in taken.values() for lost in each.lost}
+        calling, moved = self.scheduler.came_home(number, now, failures)
         seconds = now - calling.left
         self.slowest = max(self.slowest, seconds)
         self.record.say(BatchEnded(at=at, batch=number, seconds=seconds))
         for service in moved:
             self._say_breaker(service, at, now)
-        if self.record.state.identity_lost and not self.scheduler.paused:
+        if self.record.state.identity_lost and not self.scheduler.paused and Failure.AUTH not in failures:
             self.record.say(IdentityBack(at=at))
-        for name, words in taken.words.items():
-            self.end(name, words, batch=number)
+        came = _Came(calling=calling, at=at, now=now)
+        for name, of_it in taken.items():
+            (day, *_) = calling.batch.dates.numbers()
+            if self.scheduler.went_ahead(name, day):
+                self._kept[name, day] = came, of_it
+                if any(lost.failure is Failure.UNKNOWN for lost in of_it.lost):
+                    self.scheduler.stays(name, day)
+                self._ahead[name] = self._ahead.get(name, DateSet()) | calling.batch.dates
+            else:
+                self._settle(name, came, of_it)
+        self._take_up()
+
+    def _settle(self, name: str, came: _Came, taken: Taken) -> None:
+        self.end(name, taken.words, batch=came.calling.batch.number)
         for lost in taken.lost:
-            self._lose(lost, calling, at, now)
-        for name, dates in taken.claimed.items():
-            self.scheduler.claimed(name, dates, now)
+            self._lose(lost, came)
+        if taken.claimed:
+            self.scheduler.claimed(name, taken.claimed, came.now)
+
+    def _take_up(self) -> None:
+        """Settles what came of units in the same call as their needs, once these have their final word.
+
+        Their tables decide. What is not there, and could not be for want of a need, is blocked by it rather than failed.
+        """
+        while followed := self.scheduler.followed():
+            for name, day in followed:
+                came, taken = self._kept.pop((name, day))
+                refused = self.live.refused(name, came.calling.batch.dates)
+                if refused:
+                    taken = _without_failures(taken, refused)
+                self._settle(name, came, taken)
 
     def verify_claims(self, *, stopping: bool) -> None:
         """Looks at claims that runners made outside a transaction of ours, a table at a time.
@@ -75,8 +118,14 @@ class Homecoming:
             self.end(name, words)
             now, at = self.ticks(), self.clock.now()
             for why, days in absent.items():
-                again = None if stopping else at + timedelta(seconds=self.scheduler.unverified(name, days, now) - now)
-                self.record.say(UnitsUnverified(at=at, processor=name, dates=days, why=why, again=again))
+                ahead = days & self._ahead.get(name, DateSet())
+                refused = self.live.refused(name, ahead) if ahead else []
+                self.end(name, refused)
+                left = days - union(blocked for *_, blocked in refused)
+                if left:
+                    again = None if stopping else at + timedelta(seconds=self.scheduler.unverified(name, left, now) - now)
+                    self.record.say(UnitsUnverified(at=at, processor=name, dates=left, why=why, again=again))
+        self._take_up()
 
     def end(
         self,
@@ -108,23 +157,24 @@ class Homecoming:
                 )
             )
 
-    def _lose(self, lost: Lost, calling: Calling, at: datetime, now: float) -> None:
+    def _lose(self, lost: Lost, came: _Came) -> None:
         """Units failed: for good, or they get another chance."""
-        fate, again = self.scheduler.failed(lost.processor, lost.dates, calling, lost.failure, now, lost.retry_after)
+        calling = came.calling
+        fate, again = self.scheduler.failed(lost.processor, lost.dates, calling, lost.failure, came.now, lost.retry_after)
         if fate is Fate.FINAL:
             self.end(lost.processor, [(Word.FAILED, lost.why, lost.dates)], batch=calling.batch.number, failure=lost.failure)
             return
         if fate is Fate.PARKED and self.record.state.identity_lost is None:
-            self.record.say(IdentityLost(at=at, why=lost.why))
+            self.record.say(IdentityLost(at=came.at, why=lost.why))
         self.record.say(
             UnitsDeferred(
-                at=at,
+                at=came.at,
                 processor=lost.processor,
                 dates=lost.dates,
                 failure=lost.failure,
                 why=lost.why,
                 attempt=calling.attempt,
-                again=at + timedelta(seconds=again - now),
+                again=came.at + timedelta(seconds=again - came.now),
                 batch=calling.batch.number,
             )
         )
@@ -133,3 +183,11 @@ class Homecoming:
         breaker = self.scheduler.breaker(service)
         probe = None if breaker.position is Position.CLOSED else at + timedelta(seconds=breaker.until - now)
         self.record.say(BreakerMoved(at=at, service=service, position=str(breaker.position), probe=probe))
+
+
+def _without_failures(taken: Taken, refused: Sequence[Refusal]) -> Taken:
+    """What came of units whose needs are not there after all: what failed was refused, and what may be there is looked at."""
+    unknown = union(lost.dates for lost in taken.lost if lost.failure is Failure.UNKNOWN)
+    words = [each for each in taken.words if each[0] is not Word.FAILED and each[2]]
+    words = words if words or unknown or taken.claimed else list(refused)
+    return Taken(words=words, claimed=taken.claimed | unknown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any
 
 from backfill_core.coverage import NO_FACTS, Coverage, DateFacts, ProcessorCoverage, State
@@ -22,6 +23,7 @@ from backfill_core.reports.words import dates_words
 
 #: (word, why, dates): units that may not start.
 Refusal = tuple[Word, str, DateSet]
+NOTHING: Mapping[str, DateSet] = MappingProxyType({})
 
 
 class Live:
@@ -113,27 +115,34 @@ class Live:
             return dates & covered.findings.asked
         return _held(covered.facts, dates)
 
-    def refused(self, name: str, dates: DateSet) -> list[Refusal]:
-        """Of the dates whose upstream has its final word, those that may not run, each once."""
+    def refused(self, name: str, dates: DateSet, ahead_of: Mapping[str, DateSet] = NOTHING) -> list[Refusal]:
+        """Of the dates whose upstream has its final word, those that may not run, each once.
+
+        ``ahead_of`` are dates of upstreams that go in the same call, by processor: they count as there unless they are known to
+        be lost.
+        """
+        going = {up: theirs - union(lost for *_, lost in self.lost.get(up, [])) for up, theirs in ahead_of.items()}
         refused: list[Refusal] = []
         layer = self.pipeline.processors[name].layer
         for before in sorted(self.closed_layers.keys() & self.pipeline.before[layer]):
             return [(Word.WITHHELD, f"gate {self.closed_layers[before]} closed layer {before}", dates)]
         for edge in self.pipeline.edges_into[name]:
             if edge.kind is EdgeKind.HARD:
-                found = self._unmet(edge, dates)
+                found = self._unmet(edge, dates, going)
                 refused += found
                 dates -= union(days for _, _, days in found)
         for upstream in key_sources(self.pipeline, name):
-            found = self._keyless(name, upstream, dates)
+            found = self._keyless(name, upstream, dates, going)
             refused += found
             dates -= union(days for _, _, days in found)
         return refused
 
-    def _unmet(self, edge: Edge, dates: DateSet) -> list[Refusal]:
+    def _unmet(self, edge: Edge, dates: DateSet, going: Mapping[str, DateSet]) -> list[Refusal]:
         window = window_map(self.pipeline, edge, self.calendars)
         expected = union(self.covered[up].expected for up in edge.upstreams)
         standing = union(self.covered[up].good for up in edge.upstreams)
+        if isinstance(edge.window, SameDate):
+            standing |= union(going.get(up, DateSet()) for up in edge.upstreams)
         closed = union(self._closed_for(edge.downstream, up) for up in edge.upstreams)
         unmet = need_met(dates, window, edge.share, expected=expected, good=standing - closed).unmet
         withheld = need_met(unmet, window, edge.share, expected=expected, good=standing).met
@@ -156,9 +165,9 @@ class Live:
             refused.append((Word.BLOCKED, f"{' and '.join(edge.upstreams)} not there", dates))
         return refused
 
-    def _keyless(self, name: str, upstream: str, dates: DateSet) -> list[Refusal]:
+    def _keyless(self, name: str, upstream: str, dates: DateSet, going: Mapping[str, DateSet]) -> list[Refusal]:
         """Dates that can never be complete, because the processor whose keys they must hold has none for them."""
-        there = _held(self.covered[upstream].facts, dates)
+        there = _held(self.covered[upstream].facts, dates) | (going.get(upstream, DateSet()) & dates)
         closed = self._closed_for(name, upstream)
         withheld = there & closed
         refused: list[Refusal] = []

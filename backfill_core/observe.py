@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 
-from backfill_core.coverage import Coverage
+from backfill_core.coverage import Coverage, DateFacts
 from backfill_core.dates import DateSet, Span, day_number, day_of
 from backfill_core.errors import (
     AfterHorizon,
@@ -109,6 +109,22 @@ def observe(
     missing = missing_tables(pipeline, warehouse, asked)
     answers = iter(warehouse.observe_all([question.without(missing) for question in asked]))
     facts = {name: facts_together(dict(zip(about, answers, strict=False)), name) for name, about in questions.items()}
+    return judged_with_files(pipeline, landing, calendars, facts, reach, span=span, today=today, reviews=reviews)
+
+
+def judged_with_files(
+    pipeline: Pipeline,
+    landing: Landing,
+    calendars: Mapping[str, CalendarDays],
+    tables: Mapping[str, DateFacts],
+    reach: Mapping[str, Span],
+    *,
+    span: Span,
+    today: date,
+    reviews: Reviews,
+) -> Coverage:
+    """Judges every date by the facts of its table, or by the files that are there now."""
+    facts = dict(tables)
     for name, processor in pipeline.processors.items():
         if isinstance(processor.writes, Files):
             calendar = calendars[processor.calendar]
@@ -138,13 +154,19 @@ def missing_tables(pipeline: Pipeline, warehouse: Warehouse, questions: Iterable
             lacking = sorted(columns - schema[table].keys()) if table in schema else []
             if lacking:
                 where = pipeline.declared[question.processor].where
-                problem = (
-                    f'it has no column "{lacking[0]}", which processor "{question.processor}" names.'
-                    f"{did_you_mean(lacking[0], schema[table])} See {where}"
-                )
-                raise UnreadableTable(table=table, problem=problem)
+                day = question.table.name == table and lacking[0] == question.table.date
+                raise UnreadableTable(table=table, problem=f"it {no_column(question, lacking[0], schema[table], where, day=day)}")
         _check_date_type(question.table, schema.get(question.table.name, {}), pipeline.declared[question.processor].where)
     return frozenset(question.table.name for question in asked if question.table.name not in schema)
+
+
+def no_column(question: TableQuestion, column: str, live: Mapping[str, str], where: str, *, day: bool) -> str:
+    """What is said of a table that lacks a column which a question names; ``day``: the one that its dates are in."""
+    dates = [name for name, kind in live.items() if kind.startswith(("DATE", "TIMESTAMP")) and name != question.table.updated]
+    if day and dates:
+        shown = ", ".join(f"{name} {live[name]}" for name in dates)
+        return f'has no column {column} (it has {shown}). {where}: write date="{dates[0]}"'
+    return f'has no column "{column}", which processor "{question.processor}" names.{did_you_mean(column, live)} See {where}'
 
 
 def _check_date_type(table: Table, columns: Mapping[str, str], where: str) -> None:

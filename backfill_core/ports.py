@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -122,6 +122,14 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holds:
+    """What a run leases: nobody else may hold what it writes, nor write what it reads."""
+
+    writes: Collection[str]
+    reads: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """Who holds what, since when, and when it was last heard of."""
 
@@ -136,11 +144,11 @@ class Lease:
 class Journal(Protocol):
     """What runs did, append-only, and who holds what. It never says what state a unit is in."""
 
-    def begin(self, started: RunStarted, resource: str) -> str:
-        """Takes the lease and records the run's start as one thing; returns the run's name. Raises WarehouseHeld."""
+    def begin(self, started: RunStarted, holds: Holds) -> str:
+        """Takes the leases and records the run's start as one thing; returns the run's name. Raises WarehouseHeld."""
 
     def append(self, run: str, events: Iterable[Event]) -> None:
-        """Records events as one commit, and renews the run's lease. Raises LeaseLost when another run took it."""
+        """Records events as one commit, and renews the run's leases. Raises LeaseLost when another run took it."""
 
     def end(self, run: str, event: Event) -> None:
         """Records the last event and gives the lease back, as one thing."""

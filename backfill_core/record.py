@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from backfill_core.errors import JournalError
 from backfill_core.events import Event, RunEnded, RunStarted
-from backfill_core.ports import Journal, Listener
+from backfill_core.ports import Holds, Journal, Listener
 from backfill_core.run_state import RunState
 
 
@@ -15,14 +15,18 @@ class Record:
 
     def __init__(self, journal: Journal, listeners: Sequence[Listener]) -> None:
         self.journal = journal
-        self.listeners = listeners
+        self.listeners = list(listeners)
         self.state = RunState("")
         self._unsaid: list[Event] = []
         self._broken = False
 
-    def begin(self, started: RunStarted, resource: str) -> None:
-        """Raises WarehouseHeld when another run holds the resource."""
-        self.state = RunState(self.journal.begin(started, resource))
+    def follow(self, listener: Listener) -> None:
+        """Adds somebody who is told of everything from now on."""
+        self.listeners.append(listener)
+
+    def begin(self, started: RunStarted, holds: Holds) -> None:
+        """Raises WarehouseHeld when another run is in the way."""
+        self.state = RunState(self.journal.begin(started, holds))
         self.state.apply(started)
         self._tell([started])
 

@@ -17,6 +17,8 @@ from backfill_core.model.units import Batch, Unit
 
 #: Characters of a stranger's words that are told.
 _MOST_WORDS = 300
+#: Stands where more was said than is told.
+CUT = "…"
 #: Of two words on one unit the worse one counts: the first in this order.
 _WORST: Sequence[Means] = ("auth", "failed", "transient", "unknown", "declined", "locked", "skipped", "running", "done")
 
@@ -76,7 +78,7 @@ def words_of(text: bytes | str) -> str:
     decoded = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     lines = ["".join(sign if sign.isprintable() else " " for sign in line).strip() for line in decoded.splitlines()]
     said = next((line for line in reversed(lines) if line), "")
-    return said if len(said) <= _MOST_WORDS else said[: _MOST_WORDS - 1] + "…"
+    return said if len(said) <= _MOST_WORDS else said[: _MOST_WORDS - 1] + CUT
 
 
 def retry_seconds(header: str | None, now: datetime) -> float | None:
@@ -103,7 +105,7 @@ def read_reply(
         found: Any = reply.json()
         unread = ""
     except ValueError as error:
-        found, unread = None, str(error)
+        found, unread = reply.body.decode("utf-8", "replace"), str(error)
     sign = _sign(wanted.signs, found, reply.status)
     means: Means = sign.means if sign else spec.meaning(reply.status)
     if sign or means != "done" or not 200 <= reply.status < 300:
@@ -163,7 +165,7 @@ def _sign(signs: Iterable[Sign], found: Any, status: int | None) -> Sign | None:
 def _fits(sign: Sign, found: Any, status: int | None) -> bool:
     if sign.status is not None and sign.status != status:
         return False
-    if not sign.at:
+    if not sign.at and not sign.contains:
         return True
     value = look_into(found, sign.at)
     if sign.values and not any(type(value) is type(each) and value == each for each in sign.values):

@@ -70,7 +70,7 @@ class RunState:
     degraded: dict[str, DateSet] = field(default_factory=dict)
     endings: list[Ending] = field(default_factory=list)
     in_flight: dict[int, BatchStarted] = field(default_factory=dict)
-    #: Seconds in calls, and units in them, by processor; calls that wrote nothing are left out.
+    #: Seconds that verified units took in their latest call, and how many they were, by processor: none that wrote nothing.
     worked: dict[str, tuple[float, int]] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     unverified: int = 0
@@ -92,7 +92,8 @@ class RunState:
     underneath: list[ChangedUnderneath] = field(default_factory=list)
     #: Who asked for the pause that holds now.
     paused: Instructed | None = None
-    #: Seconds spent in pauses that are over.
+    #: Since when it rests, whoever wants it; seconds spent in rests that are over.
+    rests_since: datetime | None = None
     paused_for: float = 0.0
     cancelled: Instructed | None = None
     #: The latest limits that hold, where they are not those it started with.
@@ -105,7 +106,10 @@ class RunState:
     #: When the first and the latest unit were verified as done.
     first_done: datetime | None = None
     last_done: datetime | None = None
-    _calls: dict[int, tuple[BatchStarted, float]] = field(default_factory=dict)
+    #: Seconds it had been at work by then.
+    active_at_done: float = 0.0
+    #: Seconds that units took whose calls came home, until they have their word: by processor and day number.
+    _spent: dict[str, dict[int, float]] = field(default_factory=dict)
 
     @classmethod
     def fold(cls, name: str, events: Iterable[Event]) -> RunState:
@@ -130,7 +134,10 @@ class RunState:
             case BatchEnded():
                 call = self.in_flight.pop(event.batch, None)
                 if call:
-                    self._calls[event.batch] = (call, event.seconds)
+                    days = call.dates.numbers()
+                    each = event.seconds / (len(days) * len(call.processors))
+                    for name in call.processors:
+                        self._spent.setdefault(name, {}).update(dict.fromkeys(days, each))
             case UnitsEnded():
                 self._end(event)
             case UnitsUnverified():
@@ -144,8 +151,10 @@ class RunState:
                     self.breakers[event.service] = event
             case IdentityLost():
                 self.identity_lost = event
+                self._rest(event.at)
             case IdentityBack():
                 self.identity_lost = None
+                self._rest(event.at)
             case RunStopped():
                 self.stopped = event
             case ChangedUnderneath():
@@ -171,15 +180,23 @@ class RunState:
         match event.control:
             case Control.PAUSE:
                 self.paused = self.paused or event
+                self._rest(event.at)
             case Control.CONTINUE:
-                if self.paused:
-                    self.paused_for += (event.at - self.paused.at).total_seconds()
                 self.paused = None
+                self._rest(event.at)
             case Control.CANCEL:
                 self.cancelled = self.cancelled or event
             case Control.THROTTLE:
                 self.concurrency = event.concurrency or self.concurrency
                 self.caps |= event.caps
+
+    def _rest(self, at: datetime) -> None:
+        """Takes down where a rest begins and ends."""
+        if self.paused or self.identity_lost:
+            self.rests_since = self.rests_since or at
+        elif self.rests_since:
+            self.paused_for += (at - self.rests_since).total_seconds()
+            self.rests_since = None
 
     def _note_empty(self, name: str, why: str, dates: DateSet) -> None:
         if why.startswith("wrote nothing"):
@@ -196,15 +213,16 @@ class RunState:
         if event.word is Word.DONE:
             self.first_done = self.first_done or event.at
             self.last_done = event.at
+            self.active_at_done = self.active(event.at)
             self.lately.append((event.at, len(event.dates)))
             if event.processor in self.paces:
                 pace = self.paces[event.processor]
                 pace.latest, pace.done = event.at, pace.done + len(event.dates)
-            if event.batch in self._calls:
-                call, seconds = self._calls.pop(event.batch)
-                share = len(event.dates) / len(call.dates) if call.dates else 0.0
-                spent, count = self.worked.get(event.processor, (0.0, 0))
-                self.worked[event.processor] = (spent + seconds * share, count + len(event.dates))
+        spent = self._spent.get(event.processor, {})
+        taken = [seconds for day in event.dates.numbers() if (seconds := spent.pop(day, None)) is not None]
+        if event.word is Word.DONE and taken:
+            seconds, count = self.worked.get(event.processor, (0.0, 0))
+            self.worked[event.processor] = (seconds + sum(taken), count + len(taken))
 
     def dates(self, word: Word, processor: str | None = None) -> DateSet:
         """Dates that ended with that word, of one processor or of all together."""
@@ -220,8 +238,13 @@ class RunState:
         """Seconds it was at work until ``now``, pauses left out."""
         if self.started is None:
             return 0.0
-        resting = (now - self.paused.at).total_seconds() if self.paused else 0.0
+        resting = (now - self.rests_since).total_seconds() if self.rests_since else 0.0
         return max(0.0, (now - self.started.at).total_seconds() - self.paused_for - resting)
+
+    @property
+    def resting(self) -> bool:
+        """Whether it waits for somebody: who paused it, or who can log in."""
+        return self.rests_since is not None
 
     @property
     def lasted(self) -> float:
@@ -249,7 +272,7 @@ class RunState:
 
     def exit(self, *, interrupted: bool = False, allow_blocked: bool = False) -> tuple[ExitCode, str]:
         """The exit code that this state means, and the reason in words: the first of DESIGN 6's order that applies."""
-        closed = [verdict for verdict in self.verdicts if not verdict.passed]
+        closed = [verdict for verdict in self.verdicts if verdict.closed]
         blocked_before = self.plan.blocked_units if self.plan else 0
         lost = [f"{count} {word}" for word in _LOST if (count := self.count(word))]
         if blocked_before and not allow_blocked:

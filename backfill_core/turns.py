@@ -42,8 +42,12 @@ class Turns:
         record: Record,
         clock: Clock,
         exhausted: Mapping[str, Mapping[str, DateSet]],
+        overridden: Mapping[str, str],
     ) -> None:
-        """``exhausted`` are units that failed the same way too often, by processor and reason."""
+        """``exhausted`` are units that failed the same way too often, by processor and reason.
+
+        ``overridden`` are gates that pass whatever they find, each with why.
+        """
         self.pipeline = pipeline
         self.plan = plan
         self.live = live
@@ -53,6 +57,7 @@ class Turns:
         self.record = record
         self.clock = clock
         self.exhausted = exhausted
+        self.overridden = overridden
         self._unsettled = {name: chosen.unsettled for name, chosen in plan.planned().items()}
         self._gates = {stage.layer: stage.gates for stage in plan.stages}
         self._begun: set[str] = set()
@@ -63,7 +68,7 @@ class Turns:
         if self.scheduler.terms.pipelined:
             for stage in self.plan.stages:
                 planned = union(chosen.dates for chosen in stage.processors)
-                self._judge_dates(stage.layer, asked_dates(self.plan.request) - planned)
+                self._judge_dates(stage.layer, asked_dates(self.plan.request) - planned, settled=not planned)
 
     def advance(self) -> None:
         """Judges all that is due, until nothing moves."""
@@ -77,14 +82,17 @@ class Turns:
             gates = self.scheduler.gates_due()
             for stage in self.plan.stages:
                 if gate_name(stage.layer) in gates:
-                    self._judge_dates(stage.layer, gates[gate_name(stage.layer)])
+                    self._judge_dates(stage.layer, gates[gate_name(stage.layer)], settled=True)
                     self.scheduler.ended(gate_name(stage.layer), gates[gate_name(stage.layer)])
             chosen = self.scheduler.to_judge()
             for name, dates in chosen.items():
                 self._look_before(self.pipeline.processors[name].layer)
                 self._decide(name, dates)
+            ahead = self.scheduler.to_judge_ahead()
+            for name, dates in ahead.items():
+                self.scheduler.may_follow(name, self._following(name, dates))
             self.tell_underneath()
-            if not layers and not gates and not chosen:
+            if not (layers or gates or chosen or ahead):
                 return
 
     def tell_underneath(self) -> None:
@@ -103,23 +111,29 @@ class Turns:
             self.verifier.look(gate.measure, DateSet.of_span(self.plan.request.span))
             self._looked.add(gate.measure)
         verdict = self._verdict(gate, layer, asked_dates(self.plan.request))
-        if not verdict.passed:
+        if verdict.closed:
             verdict = replace(verdict, withheld=self.live.would_withhold(verdict, self.scheduler.waiting))
         at = self.clock.now()
         self.record.say(GateJudged(at=at, layer=layer.name, gate=gate.name, verdict=verdict.to_json(), passed=verdict.passed))
-        self.live.close(layer.name, verdict)
+        if verdict.closed:
+            self.live.close(layer.name, verdict)
 
-    def _judge_dates(self, name: str, dates: DateSet) -> None:
-        """The gates of a layer on some dates, by what is known of them: a date that fails is closed, the layer never."""
-        layer = self.pipeline.layer(name)
+    def _judge_dates(self, name: str, dates: DateSet, *, settled: bool) -> None:
+        """The gates of a layer on some dates, by what is known of them: a date that fails is closed, the layer only by its stage.
+
+        A gate on several dates together is judged on all of them, once nothing more of the layer is to come (``settled``).
+        """
+        layer, asked = self.pipeline.layer(name), asked_dates(self.plan.request)
         for gate in layer.gates:
-            if gate.name in self._gates[name]:
-                verdict = self._verdict(gate, layer, asked_dates(self.plan.request) & dates)
-                self.live.close(name, replace(verdict, closes_layer=False))
+            if gate.name in self._gates[name] and (settled or gate.per == "date"):
+                verdict = self._verdict(gate, layer, asked & dates if gate.per == "date" else asked)
+                if verdict.closed:
+                    self.live.close(name, replace(verdict, closes_layer=gate.per == "stage"))
 
     def _verdict(self, gate: Gate, layer: Layer, dates: DateSet) -> Verdict:
         blocked = self.plan.blocked_dates().get(gate.measure, DateSet())
-        return judge_gate(gate, layer, self._coverage(), dates, blocked)
+        verdict = judge_gate(gate, layer, self._coverage(), dates, blocked)
+        return replace(verdict, overridden=self.overridden.get(gate.name, "") if verdict.failed else "")
 
     def _coverage(self) -> Coverage:
         return self.live.coverage(self.plan.request.span)
@@ -158,3 +172,12 @@ class Turns:
             dates -= held
         if dates:
             self.scheduler.admitted(name, dates)
+
+    def _following(self, name: str, dates: DateSet) -> DateSet:
+        """Those of the units that may go in the very call that has what they need.
+
+        What would be refused even if all of that were there, is found complete or is exhausted waits for its turn.
+        """
+        dates -= union(days for *_, days in self.live.refused(name, dates, self.scheduler.company_of(name)))
+        dates -= union(self.exhausted.get(name, {}).values())
+        return dates - union(days for *_, days in self.verifier.settled(name, dates & self._unsettled[name]))

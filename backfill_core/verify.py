@@ -31,13 +31,13 @@ class Lost:
 
 @dataclass(slots=True)
 class Taken:
-    """What came of a call, sorted: each of its units in one place."""
+    """What came of a call for one of its processors, sorted: each of its dates in one place."""
 
-    #: The words that are final already, by processor.
-    words: dict[str, list[Refusal]] = field(default_factory=dict)
+    #: The words that are final already.
+    words: list[Refusal] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
-    #: Dates whose claims have to be looked at, by processor.
-    claimed: dict[str, DateSet] = field(default_factory=dict)
+    #: Dates whose claims have to be looked at.
+    claimed: DateSet = field(default_factory=DateSet)
 
 
 _NO_WORD = Outcome(claim=Claim.FAILED, failure=Failure.UNKNOWN, why="its call came home without a word on it")
@@ -115,27 +115,26 @@ class Verifier:
         for name, dates in seen.items():
             self.live.judge_again(name, dates)
 
-    def take(self, batch: Batch, result: BatchResult, started: datetime) -> Taken:
-        """Sorts a call's outcomes. A unit that has none came to nobody knows what."""
-        taken = Taken()
-        for name in batch.processors:
+    def take(self, batch: Batch, result: BatchResult, started: datetime) -> dict[str, Taken]:
+        """Sorts a call's outcomes, by processor in its order. A unit that has none came to nobody knows what."""
+        found = {name: Taken() for name in batch.processors}
+        for name, taken in found.items():
             of: dict[Outcome, list[int]] = {}
             for number, day in zip(batch.dates.numbers(), batch.dates, strict=True):
                 of.setdefault(result.outcomes.get(Unit(name, day), _NO_WORD), []).append(number)
             for outcome, days in of.items():
                 self._sort(taken, name, DateSet.from_numbers(days), outcome, started, inside=name in result.facts)
-        return taken
+        return found
 
     def _sort(self, taken: Taken, name: str, dates: DateSet, outcome: Outcome, started: datetime, *, inside: bool) -> None:
-        words = taken.words.setdefault(name, [])
         if outcome.claim is Claim.DECLINED:
-            words.append((Word.DECLINED, outcome.why, dates))
+            taken.words.append((Word.DECLINED, outcome.why, dates))
         elif outcome.claim is Claim.DONE and inside:
             self.inside += 1
-            words += self._borne_out(name, dates)
+            taken.words += self._borne_out(name, dates)
         else:
             if outcome.claim is Claim.DONE:
-                taken.claimed[name] = taken.claimed.get(name, DateSet()) | dates
+                taken.claimed |= dates
                 if outcome.why:  # a claim with a reservation: told if the rows are not there
                     self._doubts.setdefault(name, {}).update(dict.fromkeys(dates.numbers(), outcome.why))
             failure = outcome.failure or Failure.PERMANENT

@@ -2,6 +2,7 @@
 
 from backfill_core import (
     CalendarKeys,
+    Http,
     KeysOf,
     Need,
     NotNull,
@@ -16,6 +17,7 @@ from backfill_core import (
 )
 
 from .schemas import create_table
+from .services import L3
 
 _LINES = any_of("nbac_gamebook_player_stats", "bdl_player_boxscores")
 
@@ -26,9 +28,8 @@ def _table(name: str, key: str) -> Table:
     return Table(path, date="game_date", key=("game_date", key), updated="processed_at", ddl=ddl)
 
 
-def _sql(name: str) -> dict[str, Sql]:
-    computed = Sql(f"sql/{name}.sql", max_dates=60)
-    return {"local": computed, "gcp": computed}
+def _run(name: str, known_as: str) -> dict[str, Sql | Http]:
+    return {"local": Sql(f"sql/{name}.sql", max_dates=60), "gcp": L3(known_as)}
 
 
 TOGS = Processor(
@@ -36,10 +37,10 @@ TOGS = Processor(
     layer="analytics",
     calendar="nba",
     writes=_table("team_offense_game_summary", "team_abbr"),
-    needs=(_LINES, Need("nbac_schedule")),
+    needs=(_LINES,),
     complete_when=CalendarKeys("game_id", exactly=2),
     rules=(UniqueKey(),),
-    run=_sql("team_offense_game_summary"),
+    run=_run("team_offense_game_summary", "TeamOffenseGameSummaryProcessor"),
 )
 
 TDGS = Processor(
@@ -47,10 +48,10 @@ TDGS = Processor(
     layer="analytics",
     calendar="nba",
     writes=_table("team_defense_game_summary", "defending_team_abbr"),
-    needs=(_LINES, Need("player_shots"), Need("nbac_schedule")),
+    needs=(_LINES, Need("player_shots")),
     complete_when=CalendarKeys("game_id", exactly=2),
     rules=(UniqueKey(), Positive("opp_paint_attempts")),
-    run=_sql("team_defense_game_summary"),
+    run=_run("team_defense_game_summary", "TeamDefenseGameSummaryProcessor"),
 )
 
 PGS = Processor(
@@ -58,7 +59,7 @@ PGS = Processor(
     layer="analytics",
     calendar="nba",
     writes=_table("player_game_summary", "player_lookup"),
-    needs=(_LINES, Need("team_offense_game_summary"), Need("nbac_schedule"), Need("player_shots", soft=True)),
+    needs=(_LINES, Need("team_offense_game_summary"), Need("player_shots", soft=True)),
     complete_when=CalendarKeys("game_id", share=0.9, at_least=14),
     rules=(
         UniqueKey(),
@@ -66,7 +67,7 @@ PGS = Processor(
         NotNull("usage_rate", share=0.95, among="is_active"),
         Offending("points add up to the score", sql="sql/rules/points_match_score.sql", reads=("nbac_schedule",)),
     ),
-    run=_sql("player_game_summary"),
+    run=_run("player_game_summary", "PlayerGameSummaryProcessor"),
 )
 
 UPGC = Processor(
@@ -77,7 +78,7 @@ UPGC = Processor(
     needs=(Need("nbac_schedule"), _LINES, Need("player_game_summary", window=days(30))),
     complete_when=KeysOf("player_game_summary", share=0.55),
     rules=(UniqueKey(),),
-    run=_sql("upcoming_player_game_context"),
+    run=_run("upcoming_player_game_context", "UpcomingPlayerGameContextProcessor"),
 )
 
 UTGC = Processor(
@@ -88,5 +89,5 @@ UTGC = Processor(
     needs=(Need("nbac_schedule"),),
     complete_when=CalendarKeys("game_id", exactly=2, share=0.55),
     rules=(UniqueKey(),),
-    run=_sql("upcoming_team_game_context"),
+    run=_run("upcoming_team_game_context", "UpcomingTeamGameContextProcessor"),
 )

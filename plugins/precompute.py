@@ -3,6 +3,7 @@
 from backfill_core import (
     SEASON_TO_DATE,
     AtMost,
+    Http,
     KeysOf,
     Need,
     NotNull,
@@ -16,6 +17,7 @@ from backfill_core import (
 )
 
 from .schemas import create_table
+from .services import L4
 
 _WARM_UP = days(14)
 
@@ -25,9 +27,9 @@ def _table(name: str, day: str, key: str, dataset: str = "nba_precompute") -> Ta
     return Table(path, date=day, key=(key,), updated="processed_at", ddl=create_table(path, day))
 
 
-def _sql(name: str) -> dict[str, Sql]:
-    computed = Sql(f"sql/{name}.sql", max_dates=40)
-    return {"local": computed, "gcp": computed}
+def _run(name: str, known_as: str, *, seconds: float) -> dict[str, Sql | Http]:
+    """``seconds`` are what a date takes the service."""
+    return {"local": Sql(f"sql/{name}.sql", max_dates=40), "gcp": L4(known_as, seconds=seconds)}
 
 
 TDZA = Processor(
@@ -39,7 +41,7 @@ TDZA = Processor(
     complete_when=KeysOf("team_defense_game_summary", at_least=15, window=SEASON_TO_DATE),
     rules=(UniqueKey(), NotNull("paint_pct_allowed", share=0.99)),
     warmup=_WARM_UP,
-    run=_sql("team_defense_zone_analysis"),
+    run=_run("team_defense_zone_analysis", "TeamDefenseZoneAnalysisProcessor", seconds=29),
 )
 
 PSZA = Processor(
@@ -51,7 +53,7 @@ PSZA = Processor(
     complete_when=KeysOf("player_game_summary", at_least=10, window=SEASON_TO_DATE),
     rules=(UniqueKey(), NotNull("paint_rate_last_10", share=0.9)),
     warmup=_WARM_UP,
-    run=_sql("player_shot_zone_analysis"),
+    run=_run("player_shot_zone_analysis", "PlayerShotZoneAnalysisProcessor", seconds=73),
 )
 
 PDC = Processor(
@@ -68,7 +70,7 @@ PDC = Processor(
     complete_when=KeysOf("player_game_summary", share=0.9, at_least=3),
     rules=(UniqueKey(),),
     warmup=_WARM_UP,
-    run=_sql("player_daily_cache"),
+    run=_run("player_daily_cache", "PlayerDailyCacheProcessor", seconds=65),
 )
 
 PCF = Processor(
@@ -88,7 +90,7 @@ PCF = Processor(
         Positive("opponent_strength_score", share=0.99, among="opponent_team in team_defense_zone_analysis"),
     ),
     warmup=_WARM_UP,
-    run=_sql("player_composite_factors"),
+    run=_run("player_composite_factors", "PlayerCompositeFactorsProcessor", seconds=47),
 )
 
 MLFS = Processor(
@@ -106,5 +108,5 @@ MLFS = Processor(
     complete_when=(KeysOf("player_game_summary", share=0.9), AtMost(1.1, of="player_composite_factors")),
     rules=(UniqueKey(),),
     warmup=_WARM_UP,
-    run=_sql("ml_feature_store_v2"),
+    run=_run("ml_feature_store_v2", "MLFeatureStoreProcessor", seconds=64),
 )

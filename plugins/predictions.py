@@ -6,6 +6,7 @@ from typing import Any
 from backfill_core import AtMost, KeysOf, Need, Processor, Python, RunContext, Sql, Table, UniqueKey, days
 
 from .schemas import create_table
+from .services import L5
 
 _KEY = ("game_date", "player_lookup", "system_id")
 
@@ -43,7 +44,7 @@ PREDICTIONS = Processor(
     complete_when=KeysOf("ml_feature_store_v2", share=0.9, column="player_lookup"),
     rules=(UniqueKey(),),
     warmup=days(14),
-    run={"local": Python(predict, max_dates=60), "gcp": Sql("sql/player_prop_predictions.sql", max_dates=60)},
+    run={"local": Python(predict, max_dates=60), "gcp": L5()},
 )
 
 GRADING = Processor(

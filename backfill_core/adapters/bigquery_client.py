@@ -28,6 +28,8 @@ class Account:
     endpoint: str | None = None
     #: Seconds one request may take.
     request_timeout: float = 60.0
+    #: Seconds before what may pass is tried again; each further time it is about twice as long.
+    first_pause: float = 0.2
 
 
 def connect(account: Account, most: Callable[[], float]) -> bigquery.Client:

@@ -6,14 +6,15 @@ here, within the time that the caller gave. A job id of ours makes that safe: a 
 
 from __future__ import annotations
 
+import random
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from backfill_core.adapters.bigquery_client import Account, connect
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 _PAGE_ROWS = 20_000
+_T = TypeVar("_T")
+
+
+class JobLostError(Exception):
+    """A job was sent, or may have been, and nobody could learn what became of it."""
 
 
 @dataclass(slots=True)
@@ -52,6 +58,8 @@ class Jobs:
         self._making = threading.Lock()
         #: Jobs that are waited for now, so that they can be cancelled.
         self._open: set[str] = set()
+        #: Jobs that are there, or may be: nobody refused them.
+        self._sent: set[str] = set()
         #: Jobs that failed: to send one of those again would only tell the same.
         self._dead: set[str] = set()
         self._stopped = threading.Event()
@@ -79,41 +87,74 @@ class Jobs:
             except Exception as error:
                 tries += 1
                 passing = isinstance(error, TimeoutError) or failure_of(error) is Failure.TRANSIENT
-                pause = retry_after(error) or min(8.0, 0.1 * 2**tries)
+                pause = self._pause(error, tries)
                 if not passing or monotonic() + pause >= until or self._stopped.wait(pause):
+                    if passing and this not in self._dead:
+                        self._cancel(this)  # nobody waits for it any more
                     raise
                 if this in self._dead:
                     this = f"{job}-{tries}"  # that job has failed, and its id stays with it
 
+    def write(self, query: Query, *, job: str, labels: Mapping[str, str], within: float) -> list[tuple[Any, ...]]:
+        """As `run`, of a job that must not be done twice unseen. Raises JobLostError where it may be at work, or done."""
+        try:
+            return self.run(query, job=job, labels=labels, within=within)
+        except TimeoutError:
+            raise
+        except Exception as error:
+            lost = [each for each in self._sent - self._dead if each == job or each.startswith(f"{job}-")]
+            lost = [each for each in lost if not self._came_to_nothing(each)]
+            if not lost:
+                raise
+            for each in lost:
+                self._cancel(each)
+            raise JobLostError(f"its answer was lost: {words_of(error)}") from error
+
+    def persisting(self, call: Callable[[], _T], *, within: float) -> _T:
+        """What a call returns, made again while what it raises may pass, for so many seconds. Raises what it raised last."""
+        until = monotonic() + within
+        tries = 0
+        while True:
+            self._ends.at = until
+            try:
+                return call()
+            except Exception as error:
+                tries += 1
+                pause = self._pause(error, tries)
+                if failure_of(error) is not Failure.TRANSIENT or monotonic() + pause >= until or self._stopped.wait(pause):
+                    raise
+            finally:
+                self._ends.at = None
+
     def dry_run(self, query: Query, *, within: float) -> bigquery.QueryJob:
         """What a query would read and return; nothing is read, and nothing is paid."""
-        until = monotonic() + within
-        while True:
-            try:
-                return self._insert(query, new_id("dry"), {}, until, dry=True)
-            except Exception as error:
-                if failure_of(error) is not Failure.TRANSIENT or monotonic() + 0.2 >= until or self._stopped.wait(0.2):
-                    raise
+        return self.persisting(lambda: self._insert(query, new_id("dry"), {}, monotonic() + within, dry=True), within=within)
 
     def created(self, query: Query, *, within: float) -> datetime:
         """When BigQuery says that the job of a query was made."""
-        job = self._insert(query, new_id("clock"), {}, monotonic() + within)
+        name = new_id("clock")
+        job = self.persisting(lambda: self._insert(query, name, self.labels.of(""), monotonic() + within), within=within)
         found: datetime = job.created
         return found
 
-    def running(self, labels: Mapping[str, str]) -> list[bigquery.QueryJob]:
-        """Our jobs with those labels that are not done."""
-        found = []
-        for state in ("pending", "running"):
-            listed = self.client().list_jobs(
-                state_filter=state, max_results=1000, retry=None, timeout=self.account.request_timeout
-            )
-            found += [job for job in listed if labels.items() <= (job.labels or {}).items()]
+    def running(self, *, everybody: bool = False, within: float) -> list[bigquery.QueryJob]:
+        """Jobs of the project that are not done: ours, or everybody's where those may be seen."""
+
+        def listed(state: str) -> list[bigquery.QueryJob]:
+            timeout = self.account.request_timeout
+            client = self.client()
+            return list(client.list_jobs(state_filter=state, all_users=everybody, max_results=1000, retry=None, timeout=timeout))
+
+        found = [job for state in ("pending", "running") for job in self.persisting(lambda: listed(state), within=within)]  # noqa: B023
         return list({job.job_id: job for job in found}.values())
 
     def wait(self, job: str, *, within: float) -> list[tuple[Any, ...]]:
-        """The rows of a job that is under way. Raises as `run` does."""
-        return self.run(Query("", {}), job=job, labels={}, within=within)
+        """The rows of a job that is under way. Raises as `write` does."""
+        return self.write(Query("", {}), job=job, labels={}, within=within)
+
+    def failed(self, job: str, error: Exception) -> bool:
+        """Whether a job that was waited for has come to nothing, given what that raised: else it may be at work, or done."""
+        return job in self._dead or reason_of(error) == "notFound"
 
     def stop(self) -> None:
         """Cancels what is under way, and retries nothing from now on."""
@@ -124,6 +165,10 @@ class Jobs:
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
+
+    def _pause(self, error: BaseException, tries: int) -> float:
+        """Seconds to wait before another try: as the server says, else longer each time, and not all who wait the same."""
+        return retry_after(error) or min(8.0, self.account.first_pause * 2 ** (tries - 1)) * random.uniform(0.6, 1.0)
 
     def _most(self) -> float:
         """Seconds that a request may take: those of any, or what is left to the call that it is made for."""
@@ -136,14 +181,15 @@ class Jobs:
         sent = None
         try:
             sent = self._insert(query, job, labels, until) if query.text else self._get(job)
+            self._sent.add(job)
             left = max(0.5, until - monotonic())
             answer = sent.result(page_size=_PAGE_ROWS, retry=None, job_retry=None, timeout=left)
             return [tuple(row.values()) for row in answer]
-        except Exception:
+        except Exception as error:
+            if sent is None and not 400 <= (getattr(error, "code", None) or 0) < 500:
+                self._sent.add(job)
             if sent is not None and sent.state == "DONE" and sent.error_result:
                 self._dead.add(job)
-            elif monotonic() >= until - 0.5:
-                self._cancel(job)
             raise
         finally:
             self._ends.at = None
@@ -184,6 +230,14 @@ class Jobs:
         found = self.client().get_job(job, location=self.account.location, retry=None, timeout=self.account.request_timeout)
         assert isinstance(found, bigquery.QueryJob)
         return found
+
+    def _came_to_nothing(self, job: str) -> bool:
+        """Whether a job failed, or is not there."""
+        try:
+            found = self._get(job)
+        except Exception as error:
+            return reason_of(error) == "notFound"
+        return found.state == "DONE" and bool(found.error_result)
 
     def _cancel(self, job: str) -> None:
         with suppress(Exception):  # it is given up in any case; BigQuery ends it at its own time-out

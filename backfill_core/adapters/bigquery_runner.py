@@ -9,20 +9,37 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-from backfill_core.adapters.bigquery_errors import failure_of, words_of
-from backfill_core.adapters.bigquery_warehouse import INGESTION, BigQueryWarehouse
+from backfill_core.adapters.bigquery_errors import failure_of, retry_after, words_of
+from backfill_core.adapters.bigquery_jobs import JobLostError
+from backfill_core.adapters.bigquery_warehouse import INGESTION, Asked, BigQueryWarehouse
+from backfill_core.coverage import DateFacts
+from backfill_core.dates import day_of
 from backfill_core.events import Claim, Failure, Outcome
 from backfill_core.model.table import Table
 from backfill_core.model.units import Unit
 from backfill_core.ports import BatchResult, Call
 from backfill_core.queries.dialect import BIGQUERY, Query
 from backfill_core.queries.named import named
+from backfill_core.queries.packed import unpacked
+from backfill_core.queries.question import TableQuestion
 from backfill_core.queries.replacing import replacing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Came:
+    """What a call's job told."""
+
+    #: Dates that were left alone because they would have shrunk, with the keys held and given.
+    shrunk: tuple[tuple[Any, ...], ...]
+    #: What the table held before the transaction was committed; None: it was not asked inside.
+    facts: DateFacts | None
 
 
 class BigQuerySqlRunner:
@@ -49,39 +66,61 @@ class BigQuerySqlRunner:
             if table.date in INGESTION:
                 raise ValueError(f"{table.name} is partitioned by when rows come: no statement can put a date's rows there")
             with self._turns[table.name]:
-                shrunk = self._replace(call, table)
+                came = self._replace(call, table)
         except Exception as error:  # a processor may fail in any way; the run goes on, and says how
             return BatchResult(outcomes=dict.fromkeys(_units(call), _failed(error, self.within)))
         outcomes = dict.fromkeys(_units(call), Outcome(claim=Claim.DONE))
-        for day, (held, given) in shrunk.items():
+        for day, held, given in came.shrunk:
             why = f"shrank, {held} keys -> {given}; nothing was changed"
             outcomes[Unit(name, day)] = Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=why)
-        return BatchResult(outcomes=outcomes)
+        return BatchResult(outcomes=outcomes, facts={} if came.facts is None else {name: came.facts})
 
-    def _replace(self, call: Call, table: Table) -> dict[date, tuple[int, int]]:
-        """Does a call's work, or waits for a job that does; the dates that were left alone, with the keys held and given."""
+    def _replace(self, call: Call, table: Table) -> _Came:
+        """Does a call's work, or waits for a job that does."""
         jobs, name = self.warehouse.jobs, call.processor.name
-        script = self._script(call, table)
-        written = ".".join(self.warehouse.names.parts(table)[1:])
+        asked = self._asked_inside(call)
+        script = self._script(call, table, [each.query for each in asked or ()])
+        written = self.warehouse.table_label(table)
         labels = jobs.labels.of(call.processor.layer, backfill_table=written, backfill_work=_work(script))
         for job, theirs in sorted(self._leftovers().items()):
             if theirs.get("backfill_table") == labels["backfill_table"]:
-                self._leftovers().pop(job, None)
                 try:
                     rows = jobs.wait(job, within=self.within)
-                except TimeoutError:
-                    raise
-                except Exception:  # it came to nothing, whatever it was: what is to be done is done below
-                    continue
+                except Exception as error:
+                    if not jobs.failed(job, error):
+                        raise
+                    self._leftovers().pop(job, None)
+                    continue  # it came to nothing, whatever it was: what is to be done is done below
+                self._leftovers().pop(job, None)
                 if theirs.get("backfill_work") == labels["backfill_work"]:
-                    return {day: (held, given) for day, held, given in rows}
+                    return self._came(asked, rows)
         job = f"backfill-{jobs.labels.run}-{call.batch.number}-{uuid4().hex[:12]}"
         if self.warehouse.statements is not None:
             self.warehouse.statements.append((name, script))
-        rows = jobs.run(script, job=job, labels=labels, within=self.within)
-        return {day: (held, given) for day, held, given in rows}
+        rows = jobs.write(script, job=job, labels=labels, within=self.within)
+        return self._came(asked, rows)
 
-    def _script(self, call: Call, table: Table) -> Query:
+    def _asked_inside(self, call: Call) -> list[Asked] | None:
+        """What the transaction is asked of the tables before it ends; None where that has to be asked afterwards.
+
+        It is where a table is not partitioned by its dates: a question that is too dear would spoil the work.
+        """
+        tables = call.question.tables()
+        schema = self.warehouse.schema([table.dataset for table in tables])
+        question = call.question.without(frozenset(table.name for table in tables if table.name not in schema))
+        if call.also or not all(self.warehouse.prunes(table) for table in question.tables()):
+            return None
+        return self.warehouse.statements_of(question)
+
+    def _came(self, asked: list[Asked] | None, rows: Iterable[Sequence[Any]]) -> _Came:
+        parts = unpacked(rows)
+        shrunk = tuple(sorted(parts.get(0, ())))
+        if not asked:
+            return _Came(shrunk=shrunk, facts=None)
+        answers = [(each, parts.get(place, [])) for place, each in enumerate(asked, start=1)]
+        return _Came(shrunk=shrunk, facts=self.warehouse.facts_from(asked[0].question, answers))
+
+    def _script(self, call: Call, table: Table, facts: Sequence[Query]) -> Query:
         name = call.processor.name
         select = named(self.files[name].read_text(encoding="utf-8"), call.tables, BIGQUERY, self.warehouse.names)
         if name not in self._columns:
@@ -89,13 +128,38 @@ class BigQuerySqlRunner:
             dry = Query(select, {"date_from": span.first, "date_to": span.last})
             told = self.warehouse.jobs.dry_run(dry, within=self.warehouse.within)
             self._columns[name] = tuple(column.name for column in told.schema or ())
-        return replacing(select, self._columns[name], table, call.batch.dates, self.warehouse.names)
+        return replacing(
+            select,
+            self._columns[name],
+            table,
+            call.batch.dates,
+            self.warehouse.names,
+            contents=self._contents(call),
+            facts=facts,
+            may_shrink=call.allow_shrink,
+        )
+
+    def _contents(self, call: Call) -> dict[str, dict[date, str]]:
+        """What the rows of each date are computed from, for the columns that say it.
+
+        Looked at before they are computed: what changes in between is taken for newer, and never the other way round.
+        """
+        found = {}
+        for content in call.contents:
+            asked = [
+                TableQuestion(processor=name, table=call.tables[name], span=span)
+                for name in content.upstreams
+                if (span := content.span)
+            ]
+            facts = dict(zip((each.processor for each in asked), self.warehouse.observe_all(asked), strict=True))
+            found[content.column] = {day_of(day): text for day, text in content.texts(facts).items()}
+        return found
 
     def _leftovers(self) -> dict[str, Mapping[str, str]]:
         """Jobs that an earlier run left under way, looked for once."""
         with self._looking:
             if self._left is None:
-                found = self.warehouse.jobs.running({})
+                found = self.warehouse.jobs.running(within=self.warehouse.within)
                 self._left = {job.job_id: job.labels for job in found if "backfill_work" in (job.labels or {})}
             return self._left
 
@@ -113,5 +177,6 @@ def _failed(error: Exception, within: float) -> Outcome:
     if isinstance(error, TimeoutError):
         why = f"not done within {within:g} s; the job was cancelled"
         return Outcome(claim=Claim.FAILED, failure=Failure.UNKNOWN, why=why)
-    kind = Failure.PERMANENT if isinstance(error, (ValueError, OSError)) else failure_of(error)
-    return Outcome(claim=Claim.FAILED, failure=kind, why=words_of(error))
+    if isinstance(error, JobLostError):
+        return Outcome(claim=Claim.FAILED, failure=Failure.UNKNOWN, why=str(error))
+    return Outcome(claim=Claim.FAILED, failure=failure_of(error), why=words_of(error), retry_after=retry_after(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from backfill_core.adapters.bigquery_errors import reason_of
@@ -14,11 +14,10 @@ from backfill_core.adapters.bigquery_warehouse import INGESTION, BigQueryWarehou
 from backfill_core.model.table import Table
 from backfill_core.queries.dialect import BIGQUERY, Query
 from backfill_core.queries.named import named
+from backfill_core.queries.types import google_type
 
 _WRITE = "bigquery.tables.updateData"
 _READ = "bigquery.tables.getData"
-#: GoogleSQL's own names for the types that metadata calls otherwise.
-_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +30,10 @@ class LiveTable:
     partition: str | None = None
     #: Days after which a partition is deleted.
     expires_days: float | None = None
+    #: When the table as a whole is deleted.
+    ends: datetime | None = None
+    #: Where its dataset is.
+    location: str = ""
     #: Every question must filter the partition column.
     filter_required: bool = False
     #: What whoever asks may not do with it.
@@ -56,14 +59,17 @@ def live_tables(warehouse: BigQueryWarehouse, tables: Iterable[Table]) -> dict[s
 def _live(warehouse: BigQueryWarehouse, table: Table) -> LiveTable | None:
     path, within = ".".join(warehouse.names.parts(table)), warehouse.account.request_timeout
     try:
-        client = warehouse.jobs.client()
-        found = client.get_table(path, retry=None, timeout=within)
-        may = client.test_iam_permissions(path, [_READ, _WRITE], retry=None, timeout=within)
+        client, patient = warehouse.jobs.client(), warehouse.jobs.persisting
+        found = patient(lambda: client.get_table(path, retry=None, timeout=within), within=warehouse.within)
+        may = patient(
+            lambda: client.test_iam_permissions(path, [_READ, _WRITE], retry=None, timeout=within), within=warehouse.within
+        )
     except Exception as error:
         if reason_of(error) == "notFound":
             return None
         raise cloud_error(error, warehouse.account) from error
-    columns = {each.name: _TYPES.get(each.field_type, each.field_type) for each in found.schema}
+    columns = {each.name: google_type(each.field_type) for each in found.schema if each.mode != "REPEATED"}
+    columns |= {each.name: f"ARRAY<{google_type(each.field_type)}>" for each in found.schema if each.mode == "REPEATED"}
     parts: Any = found.time_partitioning
     if parts is not None and parts.field is None:
         columns |= INGESTION
@@ -71,6 +77,8 @@ def _live(warehouse: BigQueryWarehouse, table: Table) -> LiveTable | None:
         columns=columns,
         partition=(parts.field or "_PARTITIONTIME") if parts else None,
         expires_days=parts.expiration_ms / 86_400_000 if parts and parts.expiration_ms else None,
+        ends=found.expires,
+        location=found.location or "",
         filter_required=bool(found.require_partition_filter),
         denied=frozenset((_READ, _WRITE)) - set(may.get("permissions", ())),
     )
@@ -85,7 +93,10 @@ def make_table(warehouse: BigQueryWarehouse, table: Table) -> None:
         dataset = bigquery.Dataset(".".join(warehouse.names.parts(table)[:2]))
         dataset.location = warehouse.account.location
         within = warehouse.account.request_timeout
-        warehouse.jobs.client().create_dataset(dataset, exists_ok=True, retry=None, timeout=within)
+        client = warehouse.jobs.client()
+        warehouse.jobs.persisting(
+            lambda: client.create_dataset(dataset, exists_ok=True, retry=None, timeout=within), within=warehouse.within
+        )
         statement = Query(create_statement(warehouse, table), {})
         warehouse.jobs.run(statement, job=new_id("create"), labels=warehouse.jobs.labels.of(""), within=warehouse.within)
     except Exception as error:
@@ -95,16 +106,3 @@ def make_table(warehouse: BigQueryWarehouse, table: Table) -> None:
 def create_statement(warehouse: BigQueryWarehouse, table: Table) -> str:
     """A table's ddl with its name on this target."""
     return named(table.ddl or "", {"table": table}, BIGQUERY, warehouse.names)
-
-
-def clock_ahead(warehouse: BigQueryWarehouse) -> float:
-    """Seconds that BigQuery's clock is ahead of ours. Raises CloudError."""
-    before = datetime.now(UTC)
-    try:
-        created = warehouse.jobs.created(Query("SELECT 1 AS one", {}), within=warehouse.within)
-    except Exception as error:
-        raise cloud_error(error, warehouse.account) from error
-    after = datetime.now(UTC)
-    if before <= created <= after:
-        return 0.0
-    return (created - (before if created < before else after)).total_seconds()

@@ -28,11 +28,11 @@ from backfill_core.queries.sql import PairQuery, QuestionSql, naming_query
 INGESTION = {"_PARTITIONDATE": "DATE", "_PARTITIONTIME": "TIMESTAMP"}
 #: Seconds for which a dataset's tables are taken to be as they were seen.
 _HOLDS = 60.0
-_COLUMNS = "SELECT table_name, column_name, data_type, is_partitioning_column FROM {}.INFORMATION_SCHEMA.COLUMNS"
+COLUMNS = "SELECT table_name, column_name, data_type, is_partitioning_column FROM {}.INFORMATION_SCHEMA.COLUMNS"
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """One statement of a question, and what its rows tell: the table's own facts, a pair, or a rule."""
 
     question: TableQuestion
@@ -88,14 +88,14 @@ class BigQueryWarehouse:
         return facts
 
     def observe_all(self, questions: Sequence[TableQuestion]) -> list[DateFacts]:
-        asked = [each for question in questions for each in self._statements(question)]
+        asked = [each for question in questions for each in self.statements_of(question)]
         with ThreadPoolExecutor(self.side_by_side, thread_name_prefix="observe") as pool:
             answers = list(zip(asked, pool.map(self._answer, asked), strict=True))
-        return [self._facts(question, answers) for question in questions]
+        return [self.facts_from(question, answers) for question in questions]
 
     def differing_keys(self, question: NamingQuestion, limit: int) -> KeysFound:
         query = naming_query(question, limit, BIGQUERY, self.names)
-        return keys_found(self._answer(_Asked(question.counted, query, None)))
+        return keys_found(self._answer(Asked(question.counted, query, None)))
 
     def check(self, text: str, tables: Mapping[str, Table]) -> None:
         """Raises ValueError for GoogleSQL that BigQuery will not run, as a dry run tells."""
@@ -109,10 +109,26 @@ class BigQueryWarehouse:
                 raise ValueError(words_of(error)) from error
             raise cloud_error(error, self.account) from error
 
+    def ask(self, asker: str, layer: str, query: Query) -> list[tuple[Any, ...]]:
+        """The rows of a statement, which is counted, and kept where somebody wants to see it. Raises what Google raises."""
+        with self._counting:
+            self.asked += 1
+            if self.statements is not None:
+                self.statements.append((asker, query))
+        return self.jobs.rows(query, layer=layer, within=self.within)
+
     def prunes(self, table: Table) -> bool:
         """Whether a filter on the table's date column keeps partitions from being read."""
         column = self.partitions.get(table.name)
         return column is not None and (column == table.date or {column, table.date} <= INGESTION.keys())
+
+    def path(self, table: Table) -> str:
+        """Where a table is in its project: ``dataset.table``, as BigQuery has it."""
+        return ".".join(self.names.parts(table)[1:])
+
+    def table_label(self, table: Table) -> str:
+        """What jobs that write a table are labelled with."""
+        return self.jobs.labels.of("", backfill_table=self.path(table))["backfill_table"]
 
     def close(self) -> None:
         self.jobs.close()
@@ -127,7 +143,7 @@ class BigQueryWarehouse:
     def _asked_schema(self, dataset: str) -> dict[str, dict[str, str]]:
         path = self.names.parts(f"{dataset}.x")[:-1]
         try:
-            rows = self._ask("schema", "none", Query(_COLUMNS.format(BIGQUERY.name(*path)), {}))
+            rows = self.ask("schema", "none", Query(COLUMNS.format(BIGQUERY.name(*path)), {}))
         except Exception as error:
             if reason_of(error) == "notFound" and not self._elsewhere(dataset, path[-1]):
                 return {}
@@ -145,7 +161,10 @@ class BigQueryWarehouse:
     def _elsewhere(self, dataset: str, path: str) -> bool:
         """Whether a dataset that was not found is there after all. Raises CloudError when it is in another location."""
         try:
-            found = self.jobs.client().get_dataset(path, retry=None, timeout=self.account.request_timeout)
+            timeout = self.account.request_timeout
+            found = self.jobs.persisting(
+                lambda: self.jobs.client().get_dataset(path, retry=None, timeout=timeout), within=self.within
+            )
         except Exception as error:
             if reason_of(error) == "notFound":
                 return False
@@ -155,19 +174,19 @@ class BigQueryWarehouse:
             raise CloudError(project=self.account.project, problem=problem)
         return True
 
-    def _statements(self, question: TableQuestion) -> list[_Asked]:
+    def statements_of(self, question: TableQuestion) -> list[Asked]:
         sql = QuestionSql(question, BIGQUERY, self.names)
-        found = [] if question.absent else [_Asked(question, sql.facts(), None)]
-        found += [_Asked(question, pair.query, pair) for pair in sql.pairs()]
+        found = [] if question.absent else [Asked(question, sql.facts(), None)]
+        found += [Asked(question, pair.query, pair) for pair in sql.pairs()]
         for rule in question.offending:
-            found.append(_Asked(question, offending_query(self._rule(rule, question), question, BIGQUERY, self.names), rule))
+            found.append(Asked(question, offending_query(self._rule(rule, question), question, BIGQUERY, self.names), rule))
         return found
 
-    def _answer(self, asked: _Asked) -> list[tuple[Any, ...]]:
+    def _answer(self, asked: Asked) -> list[tuple[Any, ...]]:
         question = asked.question
         try:
             self._refuse_dear(question, asked.query)
-            return self._ask(question.processor, self.layers.get(question.processor, ""), asked.query)
+            return self.ask(question.processor, self.layers.get(question.processor, ""), asked.query)
         except BackfillError:
             raise
         except TimeoutError as error:
@@ -190,14 +209,7 @@ class BigQueryWarehouse:
             )
             raise UnreadableTable(table=table.name, problem=problem)
 
-    def _ask(self, asker: str, layer: str, query: Query) -> list[tuple[Any, ...]]:
-        with self._counting:
-            self.asked += 1
-            if self.statements is not None:
-                self.statements.append((asker, query))
-        return self.jobs.rows(query, layer=layer, within=self.within)
-
-    def _facts(self, question: TableQuestion, answers: Iterable[tuple[_Asked, list[tuple[Any, ...]]]]) -> DateFacts:
+    def facts_from(self, question: TableQuestion, answers: Iterable[tuple[Asked, list[tuple[Any, ...]]]]) -> DateFacts:
         mine = [(asked.about, rows) for asked, rows in answers if asked.question is question]
         facts = facts_of_rows(question, next((rows for about, rows in mine if about is None), ()))
         for about, rows in mine:

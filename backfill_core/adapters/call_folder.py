@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from backfill_core.ports import Call
+from backfill_core.replies import CUT
 
 #: What stands in the place of a secret.
 MASK = "***"
@@ -50,10 +51,25 @@ class CallFolders:
 
 
 def masked(text: str, secrets: Collection[str]) -> str:
-    """The text without the secrets in it."""
-    for form in _forms(secrets):
+    """The text without the secrets in it, nor the beginning of one that was cut off."""
+    forms = _forms(secrets)
+    for form in forms:
         text = text.replace(form, MASK)
+    if CUT in text and forms:
+        *cut, rest = text.split(CUT)
+        text = CUT.join([*(_without_beginning(part, forms) for part in cut), rest])
     return text
+
+
+def _without_beginning(text: str, forms: Collection[str]) -> str:
+    """The text without the beginning of a secret that it ends with."""
+    longest = max((_overlap(text, form) for form in forms), default=0)
+    return text[: len(text) - longest] + MASK if longest else text
+
+
+def _overlap(text: str, form: str) -> int:
+    """How many signs of a secret's beginning a text ends with."""
+    return next((size for size in range(min(len(form), len(text)), _SHORTEST - 1, -1) if text.endswith(form[:size])), 0)
 
 
 def mask_file(path: Path, secrets: Collection[str]) -> None:
@@ -72,8 +88,12 @@ def mask_file(path: Path, secrets: Collection[str]) -> None:
 def _forms(secrets: Collection[str]) -> list[str]:
     """The secrets as they stand in texts, in JSON and in addresses, the longest first."""
     long = [secret for secret in secrets if len(secret) >= _SHORTEST]
-    forms = {form for secret in long for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))}
+    forms = {form for secret in long for form in (secret, *_in_json(secret), quote(secret, safe=""))}
     return sorted(forms, key=lambda form: (-len(form), form))
+
+
+def _in_json(secret: str) -> tuple[str, str]:
+    return json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
 
 
 def tail(path: Path) -> bytes:

@@ -16,6 +16,7 @@ from backfill_core.events import Claim, Outcome
 from backfill_core.model.command import Command
 from backfill_core.model.templates import Pieces, TemplateError, environment_names, fill_text
 from backfill_core.ports import BatchResult, Call
+from backfill_core.queries.dialect import Names
 from backfill_core.replies import outcome_of, same_for_all, words_of
 
 #: Variable that names the folder for Parquet files.
@@ -33,18 +34,30 @@ class CommandRunner:
     """Runs `Command` specs in the project's folder."""
 
     def __init__(
-        self, root: Path, folders: CallFolders, loader: Loader | None, environment: Mapping[str, str] | None = None
+        self,
+        root: Path,
+        folders: CallFolders,
+        loader: Loader | None,
+        environment: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        place: Names | None = None,
     ) -> None:
-        """``loader`` is None where programs write into the warehouse themselves; ``environment`` is that of this process."""
+        """``loader`` is None where programs write into the warehouse themselves; ``environment`` is that of this process.
+
+        ``variables`` are those that specs may name; a program gets no more of them than its spec names. ``place``
+        is where the target keeps its tables.
+        """
         self.root = root
         self.folders = folders
         self.loader = loader
         self.environment = os.environ if environment is None else environment
+        self.variables = self.environment if variables is None else variables
+        self.place = place or Names()
         self.children = Children()
 
     def run(self, call: Call) -> BatchResult:
         assert isinstance(call.spec, Command)
-        secrets = [self.environment.get(name, "") for name in environment_names(call.spec.environment)]
+        secrets = [self.variables.get(name, "") for name in environment_names([call.spec.arguments, call.spec.environment])]
         try:
             return self._run(call, call.spec, secrets)
         except TemplateError as error:
@@ -57,7 +70,7 @@ class CommandRunner:
         self.children.close()
 
     def _run(self, call: Call, spec: Command, secrets: list[str]) -> BatchResult:
-        pieces = Pieces(call_values(call), self.environment)
+        pieces = Pieces(call_values(call, None, self.place), self.variables)
         arguments = [fill_text(each, pieces) for each in spec.arguments]
         given = {name: fill_text(value, pieces) for name, value in spec.environment.items()}
         log = self.folders.log(call)

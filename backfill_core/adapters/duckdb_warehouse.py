@@ -38,7 +38,10 @@ _SCHEMA = (
 class DuckDBWarehouse:
     """The warehouse of a local target. A file that is not there yet reads as an empty warehouse and is not made."""
 
-    def __init__(self, path: Path, names: Names, root: Path, *, read_only: bool) -> None:
+    def __init__(
+        self, path: Path, names: Names, root: Path, *, read_only: bool, connection: duckdb.DuckDBPyConnection | None = None
+    ) -> None:
+        """``connection`` is one to the tables, where they are in no file."""
         self.path = path
         self.root = root
         self.asked = 0
@@ -51,7 +54,7 @@ class DuckDBWarehouse:
         self._there: set[str] = set()
         #: Rules in this engine's words, by processor and file.
         self._rules: dict[tuple[str, str], str] = {}
-        self._connection = _connect(path, read_only=read_only)
+        self._connection = connection or _connect(path, read_only=read_only)
         # A file shop.duckdb is catalog "shop": without it in every name, a dataset of that name would be ambiguous.
         (catalog,) = self._connection.execute("SELECT current_database()").fetchall()[0]
         self.names = replace(names, project=catalog)
@@ -239,7 +242,7 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         holder = re.search(r"PID (\d+)", str(error))
         if "lock" in str(error).lower():
             who = f"pid {holder.group(1)}" if holder else "another process"
-            raise WarehouseHeld(who=who, path=path, look="Wait for it, or look: backfill status") from error
+            raise WarehouseHeld(who=who, what=f"the warehouse {path}", look="Wait for it, or look: backfill status") from error
         raise WarehouseError(path=path, problem=_first_line(error)) from error
     except (duckdb.Error, OSError) as error:
         raise WarehouseError(path=path, problem=_first_line(error)) from error

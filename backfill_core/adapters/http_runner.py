@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
-from urllib.parse import quote, urljoin
 
 from backfill_core.adapters.call_folder import CallFolders, masked
+from backfill_core.adapters.http_requests import check_private, question_of, request_of, secrets_of, with_identity
 from backfill_core.adapters.http_wire import LateError, NoReplyError, NotSentError, Request, StoppedError, Wire
+from backfill_core.adapters.identity_sources import Identity, identity_source
+from backfill_core.adapters.identity_tokens import WITHIN, IdentityTokens, NoIdentityError, scrubbed
 from backfill_core.calls import call_values
 from backfill_core.events import Claim, Failure, Outcome
-from backfill_core.model.hosts import is_private, origin
+from backfill_core.model.hosts import audience
 from backfill_core.model.http import Http, Poll
-from backfill_core.model.spec_validity import has_secret
-from backfill_core.model.templates import Pieces, TemplateError, environment_names, fill, fill_text
+from backfill_core.model.templates import Pieces, TemplateError, fill_text
 from backfill_core.model.units import Unit
 from backfill_core.ports import BatchResult, Call
+from backfill_core.queries.dialect import Names
 from backfill_core.replies import Reply, outcome_of, read_reply, same_for_all
 
 #: Calls that never reached the service are sent again so many times, within about a second.
 _CONNECTS = 3
-#: Bytes of an answer that its log keeps.
+#: Seconds after which an accepted call is first asked after.
+_FIRST_QUESTION = 0.1
+#: Characters of an answer that its log keeps.
 _KEPT = 100_000
-#: The part of an address in which a name stands for where the service is, and for no secret.
-_HOST = re.compile(r"(?:https?://)?[^/?#]*")
 _Outcomes = Mapping[Unit, Outcome]
 
 
@@ -59,60 +59,69 @@ class _Going:
 class HttpRunner:
     """Runs `Http` specs."""
 
-    def __init__(self, folders: CallFolders, environment: Mapping[str, str] | None = None) -> None:
-        """``environment`` is that of this process."""
+    def __init__(
+        self,
+        folders: CallFolders,
+        environment: Mapping[str, str] | None = None,
+        tokens: IdentityTokens | None = None,
+        place: Names | None = None,
+    ) -> None:
+        """``environment`` holds what specs may name; without ``tokens`` they are those that Google's libraries find.
+
+        ``place`` is where the target keeps its tables.
+        """
         self.folders = folders
         self.environment = os.environ if environment is None else environment
+        self.tokens = tokens or IdentityTokens(identity_source(Identity()))
+        self.place = place or Names()
         self.wire = Wire()
 
     def run(self, call: Call) -> BatchResult:
         assert isinstance(call.spec, Http)
-        secrets = self._secrets(call.spec)
+        secrets = secrets_of(call.spec, self.environment)
         try:
             outcomes = self._run(call, call.spec, secrets)
         except TemplateError as error:
             outcomes = same_for_all(call.batch, outcome_of("failed", f"nothing was sent: {error}"))
         except (OSError, ValueError) as error:
             outcomes = same_for_all(call.batch, outcome_of("failed", f"nothing was sent: {error}"))
-        return BatchResult(outcomes={unit: _masked(outcome, secrets) for unit, outcome in outcomes.items()})
+        return BatchResult(outcomes={unit: _masked(outcome, call.spec, secrets) for unit, outcome in outcomes.items()})
 
     def close(self) -> None:
         """Gives up what is under way: nobody knows what becomes of it."""
         self.wire.close()
 
-    def _secrets(self, spec: Http) -> list[str]:
-        """What shows nowhere: each environment variable that the spec names, but for those that say where the service is."""
-        urls = [spec.url, spec.poll.url if spec.poll else ""]
-        hosts = environment_names([found[0] for url in urls if (found := _HOST.match(url))])
-        sent = [self.environment.get(name, "") for name in environment_names([spec.headers, spec.json])]
-        named = {name: self.environment.get(name, "") for name in environment_names(urls)}
-        return [*sent, *(value for name, value in named.items() if name not in hosts or "@" in value or "?" in value)]
-
-    def _run(self, call: Call, spec: Http, secrets: list[str]) -> _Outcomes:
+    def _begun(self, call: Call, spec: Http, secrets: list[str]) -> _Going:
+        """A call about to leave, with its log. Raises OSError."""
         names = {name: _name_of(call, name) for name in call.batch.processors}
         path = self.folders.log(call)
 
         def log(text: str) -> None:
             with path.open("a", encoding="utf-8") as file:
-                file.write(masked(text, secrets) + "\n")
+                file.write(_shown(text, spec, secrets) + "\n")
 
         limit = spec.time_limit
-        going = _Going(
+        return _Going(
             call=call,
             spec=spec,
-            pieces=Pieces(call_values(call, names), self.environment),
+            pieces=Pieces(call_values(call, names, self.place), self.environment),
             names=names,
             secrets=secrets,
             log=log,
             until=None if limit is None else monotonic() + limit,
         )
-        request = _request(going)
-        _check_private(request.url, spec, secrets)
-        log(f"> {request.method} {request.url}")
+
+    def _run(self, call: Call, spec: Http, secrets: list[str]) -> _Outcomes:
+        going = self._begun(call, spec, secrets)
+        request = request_of(spec, going.pieces)
+        check_private(request.url, spec, secrets)
+        going.log(f"> {request.method} {request.url}")
         if request.body:
-            log(f"> {request.body.decode()}")
+            going.log(f"> {request.body.decode()}")
         try:
             reply = self._send(going, request)
+        except NoIdentityError as error:
+            return going.all(outcome_of("auth", str(error)))
         except NotSentError as error:
             return going.all(outcome_of("transient", str(error)))
         except LateError:
@@ -121,11 +130,11 @@ class HttpRunner:
             return going.all(outcome_of("unknown", f"sent, and {error}"))
         except StoppedError:
             return going.all(outcome_of("unknown", "given up, for the run was stopped"))
-        _log_reply(log, reply)
+        _log_reply(going, reply)
         if 300 <= reply.status < 400 and reply.status not in spec.statuses:
             why = f"HTTP {reply.status}: it sends us elsewhere, and redirects are not followed. Name that address"
             return going.all(outcome_of("failed", why))
-        outcomes = read_reply(spec, spec.answer, call.batch, names, reply)
+        outcomes = read_reply(spec, spec.answer, call.batch, going.names, reply)
         if outcomes is not None:
             return outcomes
         if spec.poll is None:
@@ -133,6 +142,28 @@ class HttpRunner:
         return self._poll(going, spec.poll, request.url, reply)
 
     def _send(self, going: _Going, request: Request) -> Reply:
+        """Sends a request with the identity that its spec wants, and once more with a new one where that is refused.
+
+        Raises NoIdentityError beside what a wire raises.
+        """
+        wanted = going.spec.identity
+        if not wanted:
+            return self._connected(going, request)
+        meant = audience(request.url) if wanted is True else fill_text(wanted, going.pieces)
+        token = self._token(going, meant)
+        reply = self._connected(going, with_identity(request, token))
+        if reply.status == 401 and going.spec.meaning(401) == "auth":
+            going.log(f"< HTTP 401 for a token for {meant}: once more with a new one")
+            reply = self._connected(going, with_identity(request, self._token(going, meant, refused=token)))
+        return reply
+
+    def _token(self, going: _Going, meant: str, refused: str | None = None) -> str:
+        within = WITHIN if going.left is None else min(WITHIN, going.left)
+        token = self.tokens.token(meant, refused=refused, within=within).text
+        going.secrets.append(token)  # nothing that the service says of it is kept
+        return token
+
+    def _connected(self, going: _Going, request: Request) -> Reply:
         """Sends a request, once more where it did not get as far as the service."""
         from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -153,27 +184,27 @@ class HttpRunner:
     def _poll(self, going: _Going, poll: Poll, asked: str, accepted: Reply) -> _Outcomes:
         """Asks what became of an accepted call until it says so, or its time is up."""
         try:
-            request = _question(going, poll, asked, accepted)
-            _check_private(request.url, going.spec, going.secrets)
+            request = question_of(going.spec, poll, going.pieces, asked=asked, accepted=accepted)
+            check_private(request.url, going.spec, going.secrets)
         except ValueError as error:  # it was accepted, and goes on unobserved
             return going.all(outcome_of("unknown", f"accepted, and cannot be asked after: {error}"))
         until = monotonic() + poll.within
         until = until if going.until is None else min(until, going.until)
-        wait, last = poll.every, "it is still at it"
+        wait, last = min(poll.every, _FIRST_QUESTION), "no answer"
         while True:
             if monotonic() + wait >= until:
                 return going.all(outcome_of("unknown", f"accepted, and no end after {_seconds(going, poll)} s: {last}"))
             if self.wire.closed.wait(wait):
                 return going.all(outcome_of("unknown", "accepted, and not asked after any more, for the run was stopped"))
-            wait = poll.every
+            wait = min(poll.every, 2 * wait)
             try:
-                reply = self.wire.send(request, until - monotonic())
-            except StoppedError:
+                reply = self._send(replace(going, until=until), request)
+            except (StoppedError, LateError):  # the time is up, and what it said last is what is known
                 continue
-            except (NotSentError, NoReplyError) as error:
+            except (NotSentError, NoReplyError, NoIdentityError) as error:
                 last = str(error) or "no answer"
                 continue
-            _log_reply(going.log, reply)
+            _log_reply(going, reply)
             outcomes = read_reply(going.spec, poll.answer or going.spec.answer, going.call.batch, going.names, reply)
             if outcomes is None:
                 last = "it is still at it"
@@ -184,77 +215,11 @@ class HttpRunner:
                 return outcomes
 
 
-def _request(going: _Going) -> Request:
-    """The request of a call. Raises TemplateError, and ValueError for an address that is none."""
-    spec, pieces = going.spec, going.pieces
-    url = _url(spec.url, pieces)
-    headers = {"Accept": "application/json", "X-Correlation-Id": "{correlation_id}"}
-    if spec.method != "GET":
-        headers["Idempotency-Key"] = "{idempotency_key}"
-    body = None
-    if spec.json is not None:
-        body = json.dumps(fill(spec.json, pieces), ensure_ascii=False).encode()
-        headers["Content-Type"] = "application/json"
-    return Request(method=spec.method, url=url, headers=_headers(headers, spec, pieces), body=body)
-
-
-def _question(going: _Going, poll: Poll, asked: str, accepted: Reply) -> Request:
-    """How to ask after an accepted call. Raises ValueError."""
-    try:
-        found = accepted.json()
-    except ValueError:
-        found = None
-    where = urljoin(asked, accepted.location) if accepted.location else None
-    pieces = Pieces({**going.pieces.values, "location": where}, going.pieces.environment, found)
-    url = _url(poll.url, pieces)
-    host = _HOST.match(poll.url)
-    # An answer may say what to ask for, never whom: that would send our headers wherever it likes.
-    if host and ("{location}" in host[0] or "{answer:" in host[0]) and origin(url) != origin(asked):
-        raise ValueError("it names another host to ask")
-    headers = {"Accept": "application/json", "X-Correlation-Id": "{correlation_id}"}
-    return Request(method="GET", url=url, headers=_headers(headers, going.spec, pieces))
-
-
-def _headers(usual: Mapping[str, str], spec: Http, pieces: Pieces) -> dict[str, str]:
-    """The usual headers and the spec's own, which win. A usual one without a value is left out."""
-    own = {name.lower() for name in spec.headers}
-    given = {name: value for name, value in usual.items() if name.lower() not in own}
-    filled = {}
-    for name, value in given.items():
-        if "{" not in value or pieces.values.get(value.strip("{}")):
-            filled[name] = fill_text(value, pieces)
-    filled |= {name: fill_text(value, pieces) for name, value in spec.headers.items()}
-    for name, value in filled.items():
-        if not value.isprintable() or not value.isascii():
-            raise ValueError(f"header {name} has signs in it that no header may have")
-    return filled
-
-
-def _url(template: str, pieces: Pieces) -> str:
-    """An address filled in, each value in it quoted but for one that it begins with. Raises ValueError."""
-    begins = template.startswith(("{env:", "{location}", "{answer:"))
-    first, brace, rest = template.partition("}") if begins else ("", "", template)
-    head = fill_text(first + brace, pieces).rstrip("/") if begins and rest.startswith("/") else fill_text(first + brace, pieces)
-    url = head + fill_text(rest, pieces, lambda value: quote(value, safe=""))
-    try:
-        origin(url)
-    except ValueError as error:
-        raise ValueError(f"its address cannot be used: {error}") from error
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("its address has signs in it that no address may have")
-    return url
-
-
-def _check_private(url: str, spec: Http, secrets: list[str]) -> None:
-    """Raises ValueError where a secret could be read on its way."""
-    if (has_secret(spec) or any(secrets)) and not is_private(url):
-        raise ValueError(f"a secret would go to {origin(url)[1]} over plain http. Use https")
-
-
 def _in_passing(outcomes: _Outcomes) -> bool:
     """Whether asking after a call went wrong in a way that says nothing of the call."""
     return all(
-        outcome.claim is Claim.FAILED and outcome.failure in (Failure.TRANSIENT, Failure.UNKNOWN) for outcome in outcomes.values()
+        outcome.claim is Claim.FAILED and outcome.failure in (Failure.TRANSIENT, Failure.UNKNOWN, Failure.AUTH)
+        for outcome in outcomes.values()
     )
 
 
@@ -263,10 +228,10 @@ def _name_of(call: Call, name: str) -> str:
     return (spec.known_as if isinstance(spec, Http) else None) or name
 
 
-def _log_reply(log: Callable[[str], None], reply: Reply) -> None:
-    said = reply.body[:_KEPT].decode("utf-8", "replace")
+def _log_reply(going: _Going, reply: Reply) -> None:
+    said = _shown(reply.body.decode("utf-8", "replace"), going.spec, going.secrets)[:_KEPT]
     with suppress(OSError):  # what the service did counts, whether it can be written down here or not
-        log(f"< HTTP {reply.status}" + (f"\n< {said}" if said else ""))
+        going.log(f"< HTTP {reply.status}" + (f"\n< {said}" if said else ""))
 
 
 def _seconds(going: _Going, poll: Poll) -> str:
@@ -274,5 +239,11 @@ def _seconds(going: _Going, poll: Poll) -> str:
     return f"{poll.within if limit is None else min(poll.within, limit):g}"
 
 
-def _masked(outcome: Outcome, secrets: list[str]) -> Outcome:
-    return replace(outcome, why=masked(outcome.why, secrets)) if any(secrets) and outcome.why else outcome
+def _masked(outcome: Outcome, spec: Http, secrets: list[str]) -> Outcome:
+    return replace(outcome, why=_shown(outcome.why, spec, secrets)) if any(secrets) and outcome.why else outcome
+
+
+def _shown(text: str, spec: Http, secrets: list[str]) -> str:
+    """The text without secrets; of a service that gets tokens also without what it cut out of one."""
+    clean = masked(text, secrets)
+    return scrubbed(clean) if spec.identity else clean

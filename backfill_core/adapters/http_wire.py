@@ -45,7 +45,7 @@ class StoppedError(Exception):
 class Request:
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = None
 
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfill_core.errors import JournalError, JournalUnwritten, LeaseLost, NotUnderWay, WarehouseHeld
-from backfill_core.ports import Clock, Lease
+from backfill_core.ports import Clock, Holds, Lease
 
 if TYPE_CHECKING:
     from backfill_core.events import Event, Instruction, RunStarted
     from backfill_core.model.units import Unit
 
 #: Version of the file's tables and of the events in them.
-SCHEMA = 2
+SCHEMA = 3
 
 #: Marks a SQLite file as a journal of ours.
 _APPLICATION = 0x42464C31
@@ -50,7 +50,16 @@ CREATE TABLE leases (
 """
 #: What each version has more than the one before it.
 _SINCE = {
-    2: "CREATE TABLE instructions (number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), body TEXT NOT NULL)"
+    2: "CREATE TABLE instructions (number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), body TEXT NOT NULL)",
+    3: """
+CREATE TABLE held (
+    resource TEXT NOT NULL, run INTEGER NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL,
+    since TEXT NOT NULL, heartbeat TEXT NOT NULL, writes INTEGER NOT NULL, PRIMARY KEY (resource, run)
+);
+INSERT INTO held SELECT resource, run, pid, host, since, heartbeat, 1 FROM leases;
+DROP TABLE leases;
+ALTER TABLE held RENAME TO leases
+""",
 }
 
 
@@ -112,21 +121,32 @@ class SqliteJournal:
         if version > SCHEMA:
             raise JournalError(path=self.path, problem=f"its version is {version}, this one reads up to {SCHEMA}")
 
-    def begin(self, started: RunStarted, resource: str) -> str:
-        now = self.clock.now().isoformat()
+    def begin(self, started: RunStarted, holds: Holds) -> str:
+        now = self.clock.now()
         with self._transaction("Nothing was run"):
-            held = self.lease(resource)
-            if held is not None:
-                who = lease_words(held, self.clock.now())
-                raise WarehouseHeld(who=who, path=resource, look=f"Look: backfill status {held.run}")
-            cursor = self._db.execute("INSERT INTO runs (started, target) VALUES (?, ?)", (now, started.target))
+            if refusal := self.in_the_way(holds):
+                raise refusal
+            for lease, _ in self._conflicting(holds):  # all of them have lapsed, and their runs lose the others too
+                self._db.execute("DELETE FROM leases WHERE run = ?", (_number(lease.run),))
+            cursor = self._db.execute("INSERT INTO runs (started, target) VALUES (?, ?)", (now.isoformat(), started.target))
             run = cursor.lastrowid or 0
-            self._db.execute(
-                "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)",
-                (resource, run, started.pid, started.host, now, now),
-            )
+            beat = (run, started.pid, started.host, now.isoformat(), now.isoformat())
+            rows = [(each, *beat, 1) for each in holds.writes] + [(each, *beat, 0) for each in holds.reads]
+            self._db.executemany("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             self._insert(run, [started])
         return f"r{run}"
+
+    def in_the_way(self, holds: Holds) -> WarehouseHeld | None:
+        """The refusal of whoever wants to hold that now."""
+        found = ((lease, writes) for lease, writes in self._conflicting(holds) if self._alive(lease))
+        return next((held(lease, self.clock.now(), writes=writes) for lease, writes in found), None)
+
+    def _conflicting(self, holds: Holds) -> Iterator[tuple[Lease, bool]]:
+        """Leases that others took and that do not go with those, each with whether it is to be written."""
+        for writes, resources in ((True, holds.writes), (False, holds.reads)):
+            for resource in resources:
+                which = "resource = ?" if writes else "resource = ? AND writes"
+                yield from ((lease, writes) for lease in self._leases(which, resource))
 
     def append(self, run: str, events: Iterable[Event]) -> None:
         number = _number(run)
@@ -247,15 +267,15 @@ class SqliteJournal:
         return [f"r{number}" for (number,) in self._rows("SELECT id FROM runs ORDER BY id")]
 
     def lease(self, resource: str) -> Lease | None:
-        return self._lease("resource = ?", resource)
+        return next(filter(self._alive, self._leases("resource = ?", resource)), None)
 
     def held_by(self, run: str) -> Lease | None:
-        return self._lease("run = ?", _number(run))
+        return next(filter(self._alive, self._leases("run = ?", _number(run))), None)
 
-    def _lease(self, which: str, value: object) -> Lease | None:
-        rows = self._rows(f"SELECT resource, run, pid, host, since, heartbeat FROM leases WHERE {which}", (value,))
-        for resource, run, pid, host, since, heartbeat in rows:
-            held = Lease(
+    def _leases(self, which: str, *given: object) -> list[Lease]:
+        rows = self._rows(f"SELECT resource, run, pid, host, since, heartbeat FROM leases WHERE {which}", given)
+        return [
+            Lease(
                 resource=resource,
                 run=f"r{run}",
                 pid=pid,
@@ -263,9 +283,8 @@ class SqliteJournal:
                 since=datetime.fromisoformat(since),
                 heartbeat=datetime.fromisoformat(heartbeat),
             )
-            if self._alive(held):
-                return held
-        return None
+            for resource, run, pid, host, since, heartbeat in rows
+        ]
 
     def _alive(self, held: Lease) -> bool:
         gone = held.host == socket.gethostname() and not _runs(held.pid)
@@ -310,7 +329,8 @@ def _make_tables(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA application_id = {_APPLICATION}")
     for newer, statement in _SINCE.items():
         if newer > version:
-            db.execute(statement)
+            for part in statement.split(";"):
+                db.execute(part)
     db.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
@@ -319,6 +339,12 @@ def lease_words(held: Lease, now: datetime) -> str:
     alive = max(0, int((now - held.heartbeat).total_seconds()))
     since = held.since.astimezone(UTC).strftime("%H:%M UTC")
     return f"run {held.run} (pid {held.pid}, since {since}, alive {alive} s ago)"
+
+
+def held(lease: Lease, now: datetime, *, writes: bool) -> WarehouseHeld:
+    """The refusal of a run that wants to write, or to read, what another holds."""
+    what = f"{lease.resource}, which this run {'writes' if writes else 'reads'}"
+    return WarehouseHeld(who=lease_words(lease, now), what=what, look=f"Look: backfill status {lease.run}")
 
 
 def _is_no_journal(error: Exception) -> bool:

@@ -80,7 +80,7 @@ def main() -> None:
     from backfill_core.errors import BackfillError, ExitCode, InvalidProject
 
     # Loading modules makes many objects and no garbage: collecting after every 700 of them is a tenth of a plan's time.
-    gc.set_threshold(50_000)
+    gc.set_threshold(500_000)
     try:
         given = cli.main(standalone_mode=False)
         code = given if isinstance(given, int) else ExitCode.OK

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backfill_core.events import Word
-from backfill_core.reports.pace_texts import eta_words, flying, pace_words, slow_lines
+from backfill_core.reports.pace_texts import breaker_lines, eta_told, flying, pace_words, slow_lines
 from backfill_core.reports.run_texts import run_word
 from backfill_core.reports.words import WIDTH, wrapped
 from backfill_core.run_state import RunState
@@ -34,10 +34,10 @@ def bars(state: RunState, now: datetime) -> Group:
                 Text(stage.layer[:18]), bar, Text(f"{ended:,}/{stage.units:,}", justify="right"), Text(_lost(state, names))
             )
     empty = sum(map(len, state.wrote_nothing.values()))
-    said = [f"in flight {flying(state)}   {pace_words(state)}   {eta_words(state, now)} (verified work only)"]
+    said = [f"in flight {flying(state)}   {pace_words(state)}   {eta_told(state, now)}"]
     if empty or state.unverified:
         said.append(f"wrote nothing {empty}   unverified {state.unverified}")
-    said += slow_lines(state, now)[:3]
+    said += [*breaker_lines(state), *slow_lines(state, now)[:3]]
     if (word := run_word(state, alive=True)) != "RUNNING":
         said.append(word)
     return Group(table, *(Text(line, overflow="ellipsis", no_wrap=True) for line in wrapped(said)), fit=True)

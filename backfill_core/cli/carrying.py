@@ -17,12 +17,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from backfill_core.cli.terms import AskedTerms, asks_terms
-from backfill_core.errors import ExitCode, PlanDrifted
+from backfill_core.cli.terms import AskedTerms, Reasoned, asks_terms
+from backfill_core.errors import BadUsage, ExitCode, PlanDrifted, did_you_mean
 
 if TYPE_CHECKING:
     from backfill_core.coverage import Coverage
-    from backfill_core.execute import Drain
+    from backfill_core.drain import Drain
     from backfill_core.plan import Plan
     from backfill_core.project.session import Session
     from backfill_core.project.targets import OpenWarehouse
@@ -40,6 +40,8 @@ class How:
     retry_exhausted: bool
     #: Why a date may hold fewer keys than before; None: it may not.
     allow_shrink: str | None
+    #: Gates that pass whatever they find, each with why.
+    override_gate: tuple[tuple[str, str], ...]
     allow_blocked: bool
     dry_run: bool
     yes: bool
@@ -52,8 +54,15 @@ _OPTIONS = (
     click.option("--allow-blocked", is_flag=True, help="Exit 0 although units were blocked when planned."),
     click.option("--retry-exhausted", is_flag=True, help="Call units too that failed the same way again and again."),
     click.option("--allow-shrink", metavar="WHY", help="Let a date hold fewer keys than before; the journal keeps why."),
+    click.option(
+        "--override-gate",
+        type=Reasoned(),
+        multiple=True,
+        metavar="NAME=WHY",
+        help="Let a gate pass whatever it finds; journal and report keep why. Repeatable.",
+    ),
     click.option("--skip-preflight", is_flag=True, help="Do not ask first whether the target is fit for it."),
-    click.option("--wait", is_flag=True, help="Wait while another run holds the warehouse."),
+    click.option("--wait", is_flag=True, help="Wait while another run holds what this one needs."),
     click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", help="Of the run's log, .backfill/logs/RUN.log."
     ),
@@ -84,14 +93,14 @@ def carry_out_plan(
     command the same target.
     """
     from backfill_core.cli.progress import Progress
-    from backfill_core.cli.waiting import free_warehouse
-    from backfill_core.execute import Drain
+    from backfill_core.cli.waiting import free_warehouse, waited_for_tables
+    from backfill_core.drain import Drain
     from backfill_core.planning.drift import drift
-    from backfill_core.project.carry_out import ALLOW_SHRINK, carry_out
+    from backfill_core.project.carry_out import carry_out
     from backfill_core.project.exhausted import exhausted_units
     from backfill_core.reports.run_texts import closing_lines
 
-    agreed = None
+    agreed, overrides = None, _overrides(how, session)
     drain = Drain()
     with _signals_obeyed(drain) as begins:
         if how.dry_run or (sys.stdin.isatty() and not how.yes):
@@ -107,6 +116,8 @@ def carry_out_plan(
                 sys.exit(ExitCode.INTERRUPTED)
         with free_warehouse(session, read_only=False, wait=how.wait) as warehouse:
             plan, coverage, lines = planning(warehouse)
+            while plan.units and waited_for_tables(session, plan, wait=how.wait):
+                plan, coverage, lines = planning(warehouse)
             if agreed is None:
                 click.echo("\n".join(lines[:-1] if plan.units else lines))
             elif drift(agreed, plan):
@@ -130,7 +141,7 @@ def carry_out_plan(
                     drain=drain,
                     listeners=(progress,),
                     allow_blocked=how.allow_blocked,
-                    overrides={ALLOW_SHRINK: how.allow_shrink} if how.allow_shrink else {},
+                    overrides=overrides,
                     exhausted=exhausted,
                     log_shape=how.log_format,
                 )
@@ -144,16 +155,25 @@ def carry_out_plan(
         sys.exit(state.ended.exit_code)
 
 
-def _preflight(session: Session, warehouse: OpenWarehouse, plan: Plan) -> None:
-    """Says what was found. Raises PreflightFailed for what would spoil the run. An embedded warehouse's plan has shown it all."""
-    from backfill_core.project.settings import LocalTarget
+def _overrides(how: How, session: Session) -> dict[str, str]:
+    """The guards that somebody set aside, with what they said. Raises BadUsage for a gate that nothing declares."""
+    from backfill_core.project.carry_out import ALLOW_SHRINK, GATE, SKIP_PREFLIGHT
 
-    if isinstance(session.target, LocalTarget):
-        return
+    known = [gate.name for layer in session.pipeline.layers for gate in layer.gates]
+    for name, _ in how.override_gate:
+        if name not in known:
+            raise BadUsage(message=f'no gate "{name}".{did_you_mean(name, known)} Gates: {", ".join(known) or "none"}')
+    said = {SKIP_PREFLIGHT: "the target was not looked at first"} if how.skip_preflight else {}
+    said |= {GATE + name: why for name, why in how.override_gate}
+    return said | ({ALLOW_SHRINK: how.allow_shrink} if how.allow_shrink else {})
+
+
+def _preflight(session: Session, warehouse: OpenWarehouse, plan: Plan) -> None:
+    """Says what was found. Raises PreflightFailed for what would spoil the run."""
     from backfill_core.project.preflight import refuse_unfit
 
     for finding in refuse_unfit(session, warehouse, plan):
-        click.echo(f"warning: {finding.what}", err=True)
+        click.echo(f"warning: {finding.what}.", err=True)
 
 
 @contextmanager

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from backfill_core.cli.options import format_option, target_option, today_option
 from backfill_core.errors import BadUsage, ExitCode
+
+if TYPE_CHECKING:
+    from backfill_core.project.session import Session
 
 
 @click.command("doctor")
@@ -19,10 +23,11 @@ from backfill_core.errors import BadUsage, ExitCode
 @format_option
 @click.pass_obj
 def command(project: str, first: object, today: object, target: str | None, shape: str) -> None:
-    """Whether a target is fit for a run: tables, columns, partitions, permissions, clocks. Changes nothing."""
+    """Whether a target is fit for a run: tables, columns, types, partitions, permissions, rivals, clocks. Changes nothing."""
     from datetime import date, datetime
 
-    from backfill_core.project.preflight import Use, preflight
+    from backfill_core.project.findings import Use
+    from backfill_core.project.preflight import preflight
     from backfill_core.project.session import open_project
 
     session = open_project(Path(project), target)
@@ -39,8 +44,23 @@ def command(project: str, first: object, today: object, target: str | None, shap
     else:
         click.echo(f"doctor  {session.target_name}  {session.project_words}  {start}.. {session.settings.timezone}")
         for each in found:
-            click.echo(f"{'error' if each.stops else 'warning'}: {each.what}")
+            click.echo(f"{'error' if each.stops else 'warning'}: {each.what}.")
+        click.echo(_looked_at(session))
         again = f"backfill doctor --target {session.target_name}"
         fit = f"fit to run. next: backfill plan --target {session.target_name}"
         click.echo(f"mend what is an error, then: {again}" if stopping else fit)
     sys.exit(ExitCode.USAGE if stopping else ExitCode.OK)
+
+
+def _looked_at(session: Session) -> str:
+    """What was looked at, so that nobody takes silence for an answer."""
+    from backfill_core.model.table import Files
+    from backfill_core.project.settings import LocalTarget
+    from backfill_core.reports.words import plural
+
+    processors = session.pipeline.processors.values()
+    tables = len({table.name for processor in processors for table in processor.tables.values()})
+    if isinstance(session.target, LocalTarget):
+        sources = sum(isinstance(processor.writes, Files) for processor in processors)
+        return f"looked at: {plural(tables, 'table')}, {plural(sources, 'source')} of files, SQL files, room on the disk"
+    return f"looked at: {plural(tables, 'table')}, SQL files, permissions, jobs under way, clock"

@@ -6,10 +6,10 @@ import csv
 import functools
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -89,6 +89,16 @@ format_option = click.option(
     "--format", "shape", type=click.Choice(["text", "json"]), default="text", help="For people or programs."
 )
 show_sql_option = click.option("--show-sql", is_flag=True, help="Print each statement that is sent, to stderr.")
+observe_option = click.option(
+    "--observe",
+    "observed",
+    type=click.Choice(["rows", "partitions"]),
+    default="rows",
+    help="What to look at: rows, or on BigQuery the partitions' metadata, which costs nothing and tells only rows there or not.",
+)
+last_observed_option = click.option(
+    "--last-observed", is_flag=True, help="What a run last observed, without looking: for while one holds the warehouse."
+)
 today_option = click.option("--today", type=Day(), help="Take this day as today.")
 
 _SPAN = (
@@ -185,6 +195,13 @@ def _gathered(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(ask, **given)
 
     return command
+
+
+def observing(ask: Ask, observed: Literal["rows", "partitions"], last_observed: bool) -> Ask:
+    """The same, of what is to be looked at. Raises BadUsage."""
+    if last_observed and observed != "rows":
+        raise BadUsage(message=f"--observe {observed} and --last-observed contradict each other. Type one of them")
+    return replace(ask, asking=replace(ask.asking, observed="last" if last_observed else observed))
 
 
 def _work(shared: Mapping[str, Any]) -> dict[str, Any]:

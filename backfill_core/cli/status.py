@@ -14,7 +14,7 @@ import click
 from backfill_core.cli.options import format_option, target_option
 
 if TYPE_CHECKING:
-    from backfill_core.project.session import Place
+    from backfill_core.project.past_runs import Watched
 
 
 @click.command("status")
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(project: str, run: str | None, watch: bool, every: float, shape: str, target: str | None) -> None:
     """Where RUN (default: the latest) stands. Reads the journal, never the warehouse."""
+    from backfill_core.project.past_runs import Watched
     from backfill_core.project.session import open_place
 
     place = open_place(Path(project), target)
+    watched = Watched(place, run)
     if not watch:
-        _, text = _look(place, run, shape)
-        click.echo(text)
+        click.echo(_look(watched, shape)[1])
     elif sys.stdout.isatty() and shape == "text":
-        _redraw(place, run, every)
+        _redraw(watched, every)
     else:
-        _repeat(place, run, every, shape)
+        _repeat(watched, every, shape)
 
 
-def _look(place: Place, run: str | None, shape: str) -> tuple[tuple[str, bool], str]:
-    """((the run, whether it goes on), its status as text)."""
-    from backfill_core.project.past_runs import read_run
+def _look(watched: Watched, shape: str) -> tuple[bool, str]:
+    """(whether the run goes on, its status as text)."""
     from backfill_core.reports.run_texts import status_json, status_lines
 
-    state, alive = read_run(place, run)
+    state, alive = watched.look()
     now = datetime.now(UTC)
     goes_on = alive and state.ended is None
     if shape == "json":
-        return (state.name, goes_on), json.dumps(status_json(state, now, alive=alive), indent=1)
-    return (state.name, goes_on), "\n".join(status_lines(state, now, alive=alive))
+        return goes_on, json.dumps(status_json(state, now, alive=alive), indent=1)
+    return goes_on, "\n".join(status_lines(state, now, alive=alive))
 
 
-def _repeat(place: Place, run: str | None, every: float, shape: str) -> None:
+def _repeat(watched: Watched, every: float, shape: str) -> None:
     """Without a terminal: one status after the other, an empty line between."""
     try:
         while True:
-            (run, goes_on), text = _look(place, run, shape)
+            goes_on, text = _look(watched, shape)
             click.echo(text)
             if not goes_on:
                 return
@@ -65,7 +65,7 @@ def _repeat(place: Place, run: str | None, every: float, shape: str) -> None:
         return
 
 
-def _redraw(place: Place, run: str | None, every: float) -> None:
+def _redraw(watched: Watched, every: float) -> None:
     """On a terminal: always at the same place."""
     from rich.live import Live
     from rich.text import Text
@@ -73,7 +73,7 @@ def _redraw(place: Place, run: str | None, every: float) -> None:
     try:
         with Live(auto_refresh=False, vertical_overflow="visible") as live:
             while True:
-                (run, goes_on), text = _look(place, run, "text")
+                goes_on, text = _look(watched, "text")
                 live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
                 if not goes_on:
                     return

@@ -12,15 +12,45 @@ import click
 from backfill_core.errors import WarehouseHeld
 
 if TYPE_CHECKING:
+    from backfill_core.plan import Plan
     from backfill_core.project.session import Session
     from backfill_core.project.targets import OpenWarehouse
+
+
+class Waiting:
+    """Says for whom it waits, once each."""
+
+    def __init__(self) -> None:
+        self._told: object = None
+
+    def a_while(self, held: WarehouseHeld) -> None:
+        if self._told != held.facts["look"]:
+            click.echo(f"waiting for {held.facts['who']}\n  to let go of {held.facts['what']}. Ctrl-C leaves")
+            self._told = held.facts["look"]
+        time.sleep(0.5)
+
+
+def waited_for_tables(session: Session, plan: Plan, *, wait: bool) -> bool:
+    """Whether another run held what a run of the plan leases, told once it has let go. Raises WarehouseHeld without ``wait``."""
+    from backfill_core.project.past_runs import reading
+
+    waiting, waited = Waiting(), False
+    while True:
+        with reading(session) as journal:
+            held = journal.in_the_way(session.holds(plan.planned()))
+        if held is None:
+            return waited
+        if not wait:
+            raise held
+        waiting.a_while(held)
+        waited = True
 
 
 @contextmanager
 def free_warehouse(session: Session, *, read_only: bool, wait: bool) -> Iterator[OpenWarehouse]:
     """The warehouse, opened; with ``wait`` as soon as whoever holds it lets go, else WarehouseHeld is raised."""
     with ExitStack() as stack:
-        told: object = None
+        waiting = Waiting()
         while True:
             try:
                 warehouse = stack.enter_context(session.warehouse(read_only=read_only))
@@ -28,8 +58,5 @@ def free_warehouse(session: Session, *, read_only: bool, wait: bool) -> Iterator
             except WarehouseHeld as held:
                 if not wait:
                     raise
-                if told != held.facts["look"]:
-                    click.echo(f"waiting for {held.facts['who']}\n  to let go of the warehouse. Ctrl-C leaves")
-                    told = held.facts["look"]
-                time.sleep(0.5)
+                waiting.a_while(held)
         yield warehouse

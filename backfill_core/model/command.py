@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 from backfill_core.model.meanings import Means
 from backfill_core.model.runs import Called
+from backfill_core.model.templates import Secret
 
 #: What an exit code means where a spec says nothing; every other one: failed for good. 75 is EX_TEMPFAIL of sysexits.
 EXIT_CODES: Mapping[int, Means] = {0: "done", 75: "transient"}
@@ -24,7 +25,7 @@ class Command(Called):
     arguments: Sequence[str]
     _: KW_ONLY
     #: Variables beside those that backfill itself runs with.
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str | Secret] = field(default_factory=dict)
     #: What its exit codes mean, beside 0 (done) and 75 (transient); any other one: failed.
     exit_codes: Mapping[int, Means] = field(default_factory=dict)
 

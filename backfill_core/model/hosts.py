@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
+#: The part of an address in which a name stands for where a service is, and for no secret.
+_HOST = re.compile(r"(?:https?://)?[^/?#]*")
 #: Headers that hold a secret, however it was put there.
 SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key")
 
@@ -16,6 +19,22 @@ def is_private(url: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
+
+
+def host_part(template: str) -> str:
+    """What of an address says where it is, names in braces and all."""
+    found = _HOST.match(template)
+    return found[0] if found else ""
+
+
+def audience(url: str) -> str:
+    """Whom an identity token for an address is for: its scheme and host, with the port where it is not the usual one.
+
+    Raises ValueError.
+    """
+    scheme, host, port = origin(url)
+    named = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{named}" + (f":{port}" if port not in (None, 443 if scheme == "https" else 80) else "")
 
 
 def origin(url: str) -> tuple[str, str, int | None]:

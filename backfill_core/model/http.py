@@ -8,6 +8,7 @@ from typing import Any
 
 from backfill_core.model.meanings import Means
 from backfill_core.model.runs import Called
+from backfill_core.model.templates import Secret
 
 #: What a status means where a spec says nothing. 504: whoever stood between gave up, and the service may go on.
 STATUSES: Mapping[int, Means] = {401: "auth", 408: "transient", 425: "transient", 429: "transient", 504: "unknown"}
@@ -21,7 +22,7 @@ class Sign:
     _: KW_ONLY
     #: The HTTP status.
     status: int | None = None
-    #: Path of a value: names with dots between them, in the whole answer or in one result of it.
+    #: Path of a value: names with dots between them, in the whole answer or in one result of it. Empty: all of that.
     at: str = ""
     #: The value is one of these.
     values: tuple[str | int | float | bool | None, ...] = ()
@@ -56,7 +57,7 @@ class Poll:
     #: Address; beside the names of a call it takes ``{answer:path}``, a value in the answer that accepted, and ``{location}``.
     url: str
     _: KW_ONLY
-    #: Seconds between two questions.
+    #: Seconds between two questions; the first come sooner, each after twice as long as the one before.
     every: float = 5.0
     #: Seconds after which nobody knows what became of it.
     within: float = 3600.0
@@ -68,8 +69,8 @@ class Poll:
 class Http(Called):
     """A service. Names in braces in address, headers and body are filled in from the call.
 
-    Its claims are looked at afterwards. ``{env:NAME}`` is a secret: it shows nowhere, and leaves only over https or to this
-    machine. Redirects are not followed.
+    Its claims are looked at afterwards. The value of ``${NAME}`` shows nowhere, as that of a `Secret`, and both leave only over
+    https or to this machine. Redirects are not followed.
     """
 
     url: str
@@ -77,7 +78,9 @@ class Http(Called):
     method: str = "POST"
     #: Body. A text that is nothing but one name becomes its value: ``"{processors}"`` a list, ``"{forced}"`` true or false.
     json: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | Secret] = field(default_factory=dict)
+    #: Sends a Google identity token for the address's host; a text names another audience. See the target's settings for whose.
+    identity: bool | str = False
     #: The processor's name at the service, if it has another one there.
     known_as: str | None = None
     #: Where its answers say how it went; None: every 2xx is a claim.

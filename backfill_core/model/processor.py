@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
+from typing import Literal
 
 from backfill_core.model.expectations import Expectation, Rule
 from backfill_core.model.needs import Need
@@ -16,9 +17,10 @@ from backfill_core.model.windows import Days
 class Gate:
     """What must hold of a layer before the layers after it may use it.
 
-    Judged date by date: the keys of ``measure`` on a date against the calendar's, or against those of processor ``of``. A
-    failed date is closed for later layers. The whole layer is closed only when at least ``closes_from`` dates failed and
-    fewer than ``closes_below`` of its expected dates passed.
+    Judged are the keys of ``measure`` against the calendar's, or against those of processor ``of``: ``per`` date; over a sliding
+    window, ``days(7)``, each date with the six before it; or over the stage, all dates of a run together. A failed date is
+    closed for later layers. The whole layer is closed when the stage fails, else only when at least ``closes_from`` dates
+    failed and fewer than ``closes_below`` of its expected dates passed.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Gate:
     #: Share of the denominator that a date must hold, 0 to 1.
     at_least: float
     of: str | None = None
+    per: Literal["date", "stage"] | Days = "date"
     closes_from: int = 5
     closes_below: float = 0.95
 

@@ -47,8 +47,13 @@ class Called:
     max_dates: int = 1
     #: Whether a call's dates are of one calendar month.
     by_month: bool = False
+    #: Whether a call has every date that its calendar expects between its first and its last: for what is told these two alone.
+    consecutive: bool = False
     #: Processors of one layer that give the same name go together: one call has a date with all of them that are ready.
     together: str | None = None
+    #: Whether such a call does its processors one after the other, in the order it names them: then what a unit needs of the same
+    #: date may be done in the same call.
+    in_order: bool = False
     #: Seconds a date takes, for estimates before it ever ran.
     seconds: float | None = None
 

@@ -14,7 +14,8 @@ from backfill_core.model.http import Answer, Http
 from backfill_core.model.meanings import MEANINGS
 from backfill_core.model.processor import Processor
 from backfill_core.model.runs import Called, Python, RunSpec
-from backfill_core.model.templates import DAYS, NAMES, TemplateError, environment_names, fields, texts
+from backfill_core.model.table import Table
+from backfill_core.model.templates import DAYS, NAMES, SECRET, VARIABLE, Secret, TemplateError, environment_names, fields, texts
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -33,6 +34,7 @@ def spec_problems(processor: Processor, processors: Mapping[str, Processor]) -> 
         match spec:
             case Command():
                 yield from _command_problems(spec)
+                yield from _company_problems(processor, spec, runtime, processors)
             case Http():
                 yield from _http_problems(spec)
                 yield from _company_problems(processor, spec, runtime, processors)
@@ -45,15 +47,19 @@ def spec_problems(processor: Processor, processors: Mapping[str, Processor]) -> 
 
 
 def _command_problems(spec: Command) -> Iterator[str]:
-    if isinstance(spec.arguments, str) or not spec.arguments or not all(isinstance(each, str) for each in spec.arguments):
+    if (
+        isinstance(spec.arguments, str)
+        or not spec.arguments
+        or not all(isinstance(each, str | Secret) for each in spec.arguments)
+    ):
         yield 'runs a command that is no list of texts. No shell reads it: Command(["program", "--day", "{date}"])'
         return
-    for argument in spec.arguments:
+    for argument in map(str, spec.arguments):
         yield from _name_problems(spec, argument, f'the argument "{argument}"')
-        if any(field.name == "env" for field in _fields(argument)):
-            yield f'shows an environment variable in the argument "{argument}", for all to read. Put it in environment={{…}}'
+        if any(field.name == SECRET for field in _fields(argument)):
+            yield f'shows a secret in the argument "{argument}", for all on this machine to read. Put it in environment={{…}}'
     for name, value in spec.environment.items():
-        yield from _name_problems(spec, value, f"{name} of its environment")
+        yield from _name_problems(spec, str(value), f"{name} of its environment")
     for code, means in spec.exit_codes.items():
         if type(code) is not int or code not in range(256):
             yield f"says what exit code {code!r} means. They go from 0 to 255"
@@ -67,9 +73,10 @@ def _http_problems(spec: Http) -> Iterator[str]:
     for text in texts(spec.json):
         yield from _name_problems(spec, text, f'"{text}" in its body')
     for name, value in spec.headers.items():
-        if not _HEADER.fullmatch(name) or "\n" in value or "\r" in value:
+        if not _HEADER.fullmatch(name) or "\n" in str(value) or "\r" in str(value):
             yield f'has a header "{name}" that cannot be sent'
-        yield from _name_problems(spec, value, f"its header {name}")
+        yield from _name_problems(spec, str(value), f"its header {name}")
+    yield from _identity_problems(spec)
     for status, means in spec.statuses.items():
         if type(status) is not int or status not in range(100, 600):
             yield f"says what status {status!r} means. They go from 100 to 599"
@@ -86,13 +93,22 @@ def _http_problems(spec: Http) -> Iterator[str]:
     yield from _address_problems(spec)
 
 
+def _identity_problems(spec: Http) -> Iterator[str]:
+    if spec.identity and any(name.lower() == "authorization" for name in spec.headers):
+        yield "sends an identity token and a header Authorization of its own. Keep one of the two"
+    if isinstance(spec.identity, str):
+        if not spec.identity or not spec.identity.isprintable() or " " in spec.identity:
+            yield f'has the audience "{spec.identity}", which is none. Write identity=True, or identity="https://host"'
+        yield from _name_problems(spec, spec.identity, "its audience")
+
+
 def _address_problems(spec: Http) -> Iterator[str]:
     """Of addresses whose host stands there in plain words."""
     secret = has_secret(spec)
     for url in [spec.url, *([spec.poll.url] if spec.poll else [])]:
         host = _HOST.match(url)
         if host is None:
-            if not url.startswith(("{env:", "{location}", "{answer:", "http://{", "https://{")):
+            if not url.startswith(("${", "{location}", "{answer:", "http://{", "https://{")):
                 yield f'has the address "{url}", which does not begin with https:// or http:// and a host'
             continue
         try:
@@ -106,7 +122,7 @@ def _address_problems(spec: Http) -> Iterator[str]:
 
 def has_secret(spec: Http) -> bool:
     """Whether what is sent holds something that others must not read."""
-    if any(name.lower() in SECRET_HEADERS for name in spec.headers):
+    if spec.identity or any(name.lower() in SECRET_HEADERS for name in spec.headers):
         return True
     try:
         return bool(environment_names([spec.headers, spec.json]))
@@ -124,27 +140,52 @@ def _answer_problems(answer: Answer, *, polled: bool) -> Iterator[str]:
         yield f'has no meaning for any value at "{answer.status}" of its answer. Name them: Answer(means={{"ok": "done"}})'
     for sign in answer.signs:
         yield from _means_problems(sign.means, f"a sign {sign}", but=but)
-        if sign.status is None and not sign.at:
+        if sign.status is None and not sign.at and not sign.contains:
             yield "has a sign that fits every answer. Give it a status= or at="
         if sign.at and not sign.values and not sign.contains:
             yield f'has a sign at "{sign.at}" that no value fits. Give it values= or contains='
 
 
-def _company_problems(processor: Processor, spec: Http, runtime: str, processors: Mapping[str, Processor]) -> Iterator[str]:
+def _company_problems(processor: Processor, spec: Called, runtime: str, processors: Mapping[str, Processor]) -> Iterator[str]:
     """Of processors that go together: one call can only be made one way."""
     if not spec.together:
         return
     for other in processors.values():
         theirs = specs_of(other).get(runtime)
-        if other.name <= processor.name or other.layer != processor.layer or not isinstance(theirs, Http):
+        if other.name <= processor.name or other.layer != processor.layer or not isinstance(theirs, type(spec)):
             continue
         if theirs.together == spec.together and _way(theirs) != _way(spec):
             yield f'goes together with "{other.name}" ("{spec.together}"), which is called another way. Make them alike'
+        elif (
+            theirs.together == spec.together
+            and isinstance(spec, Http)
+            and "dataset" in _named(spec)
+            and _dataset(processor) != _dataset(other)
+        ):
+            there = f'goes together with "{other.name}", whose table is in {_dataset(other)}'
+            yield f"names {{dataset}}, and {there} and not in {_dataset(processor)}. Take {{prefix}}"
 
 
-def _way(spec: Http) -> Any:
+def _named(spec: Called) -> set[str]:
+    """The names in what is sent, or given to a program."""
+    match spec:
+        case Http():
+            given: list[Any] = [spec.url, spec.headers, spec.json]
+        case Command():
+            given = [spec.arguments, spec.environment]
+        case _:
+            given = []
+    return {field.name for text in texts(given) for field in _fields(text)}
+
+
+def _dataset(processor: Processor) -> str:
+    return processor.writes.name.partition(".")[0] if isinstance(processor.writes, Table) else ""
+
+
+def _way(spec: Called) -> Called:
     """What of a spec has to be the same for all processors in one call."""
-    return replace(spec, known_as=None, seconds=None)
+    own = replace(spec, seconds=None)
+    return replace(own, known_as=None) if isinstance(own, Http) else own
 
 
 def _means_problems(means: str, of: str, *, but: Collection[str]) -> Iterator[str]:
@@ -161,12 +202,14 @@ def _name_problems(spec: Called, text: str, where: str, more: Collection[str] = 
         yield f"has in {where} a name that cannot be read: {error}"
         return
     for field in found:
-        if field.name in ("env", "answer") and (field.name == "env" or field.name in more):
+        if field.name in (VARIABLE, SECRET):
+            continue
+        if field.name == "answer" and "answer" in more:
             if not field.argument:
-                yield f"names {field} in {where} and not which. Write {{{field.name}:NAME}}"
+                yield f"names {field} in {where} and not which. Write {{answer:NAME}}"
         elif field.name not in NAMES and field.name not in more:
             hint = did_you_mean(field.name, NAMES)
-            yield f"names {field} in {where}, which no call has.{hint} There are: {', '.join(NAMES)}, env:NAME"
+            yield f"names {field} in {where}, which no call has.{hint} There are: {', '.join(NAMES)}, and ${{NAME}}"
         elif field.argument and field.name not in DAYS:
             yield f"gives {field} in {where} a format. Only days take one"
         elif field.name == "date" and spec.max_dates > 1:

@@ -1,12 +1,15 @@
 """Texts with names in braces, filled in from a call: arguments, environment, addresses, headers, bodies.
 
-``{date}`` stands for a value of the call, ``{date:%Y%m%d}`` for a day in a format, ``{env:NAME}`` for an environment variable;
-``{{`` and ``}}`` are braces. What is not known, or is empty when its turn comes, is an error and never an empty text.
+``{date}`` stands for a value of the call, ``{date:%Y%m%d}`` for a day in a format, ``${NAME}`` for an environment variable;
+``{{`` and ``}}`` are braces, and ``$$`` before one is a dollar. What is not known, or is empty when its turn comes, is an error
+and never an empty text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from string import Formatter
 from typing import Any, NamedTuple
@@ -19,6 +22,8 @@ NAMES: Mapping[str, str] = {
     "dates": "its dates",
     "processor": "its only processor",
     "processors": "its processors",
+    "prefix": "what stands before every dataset's name on the target; may be nothing",
+    "dataset": "the dataset of its tables on the target, prefix and all",
     "run": "the run's name",
     "batch": "the call's number in the run",
     "attempt": "which call of these units it is, from 1 on",
@@ -30,11 +35,40 @@ NAMES: Mapping[str, str] = {
 }
 #: Those that are days, or several of them: they may have a format.
 DAYS = ("date", "date_from", "date_to", "dates")
+#: Fields that stand for environment variables: ``${NAME}``, and what a `Secret` is written as.
+VARIABLE, SECRET = "$", "secret"
+#: What a Secret is made from.
+_SOURCE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 _BRACES = "Two braces, {{ and }}, stand for one"
 
 
 class TemplateError(ValueError):
     """A template that cannot be filled; the text says which name and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The value of an environment variable, ``Secret("env:KEY")``, where a text may stand in headers, body and environment.
+
+    It is looked up when a call leaves, shows nowhere, and leaves only over https or to this machine. In a longer text it is
+    written ``f"Bearer {Secret('env:KEY')}"``. Raises ValueError for anything that names no variable.
+    """
+
+    source: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.source, str) or not _SOURCE.fullmatch(self.source):
+            # Without the text: somebody may have put the secret itself there.
+            raise ValueError('a Secret names no variable. Write Secret("env:NAME"), and the value into the environment or .env')
+
+    @property
+    def variable(self) -> str:
+        """The variable that holds it."""
+        return self.source.removeprefix("env:")
+
+    def __str__(self) -> str:
+        """What stands for it in a template."""
+        return f"{{secret:{self.variable}}}"
 
 
 class Field(NamedTuple):
@@ -44,6 +78,8 @@ class Field(NamedTuple):
     argument: str
 
     def __str__(self) -> str:
+        if self.name == VARIABLE:
+            return f"${{{self.argument}}}"
         return f"{{{self.name}:{self.argument}}}" if self.argument else f"{{{self.name}}}"
 
 
@@ -58,8 +94,8 @@ class Pieces(NamedTuple):
 
 def texts(value: Any) -> Iterator[str]:
     """Every text in a value made of mappings and sequences, keys left out."""
-    if isinstance(value, str):
-        yield value
+    if isinstance(value, (str, Secret)):
+        yield str(value)
     elif isinstance(value, Mapping):
         for each in value.values():
             yield from texts(each)
@@ -73,9 +109,9 @@ def fields(text: str) -> list[Field]:
     return [field for _, field in _parts(text) if field is not None]
 
 
-def environment_names(value: Any) -> list[str]:
+def environment_names(value: Any, kinds: Sequence[str] = (VARIABLE, SECRET)) -> list[str]:
     """The environment variables that the texts of a value name, each once."""
-    found = (field for text in texts(value) for field in fields(text) if field.name == "env")
+    found = (field for text in texts(value) for field in fields(text) if field.name in kinds)
     return list(dict.fromkeys(field.argument for field in found))
 
 
@@ -84,6 +120,8 @@ def fill(value: Any, pieces: Pieces) -> Any:
 
     Raises TemplateError.
     """
+    if isinstance(value, Secret):
+        return fill_text(value, pieces)
     if isinstance(value, str):
         parts = list(_parts(value))
         if len(parts) == 1 and parts[0][0] == "" and (only := parts[0][1]) is not None:
@@ -96,10 +134,10 @@ def fill(value: Any, pieces: Pieces) -> Any:
     return value
 
 
-def fill_text(text: str, pieces: Pieces, quote: Callable[[str], str] = str) -> str:
+def fill_text(text: str | Secret, pieces: Pieces, quote: Callable[[str], str] = str) -> str:
     """The text filled in, as text; ``quote`` is put round each value. Raises TemplateError."""
     filled = []
-    for literal, field in _parts(text):
+    for literal, field in _parts(str(text)):
         filled.append(literal)
         if field is not None:
             filled.append(quote(_words(_value(field, pieces), field)))
@@ -126,7 +164,12 @@ def _parts(text: str) -> Iterator[tuple[str, Field | None]]:
                 yield literal, None
             elif not name.isidentifier() or conversion or "{" in (argument or ""):
                 raise TemplateError(f'"{text}" has braces round "{name}", which is no name. {_BRACES}')
+            elif literal.endswith("$") and not literal.endswith("$$"):
+                if argument:
+                    raise TemplateError(f'"{text}" has more than a name in ${{{name}:{argument}}}. Write ${{{name}}}')
+                yield literal[:-1], Field(VARIABLE, name)
             else:
+                literal = literal[:-1] if literal.endswith("$$") else literal
                 yield literal, Field(name, argument or "")
     except ValueError as error:
         if isinstance(error, TemplateError):
@@ -135,7 +178,7 @@ def _parts(text: str) -> Iterator[tuple[str, Field | None]]:
 
 
 def _value(field: Field, pieces: Pieces) -> Any:
-    if field.name == "env":
+    if field.name in (VARIABLE, SECRET):
         value: Any = pieces.environment.get(field.argument)
         if not value:
             raise TemplateError(f"environment variable {field.argument} is {'not set' if value is None else 'empty'}")
@@ -148,7 +191,7 @@ def _value(field: Field, pieces: Pieces) -> Any:
         value = pieces.values.get(field.name)
     if value is None:
         raise TemplateError(f"this call has no {field}")
-    if value in ("", [], ()):
+    if value in ("", [], ()) and field.name != "prefix":
         raise TemplateError(f"{field} is empty in this call")
     return value
 

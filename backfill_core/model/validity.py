@@ -24,6 +24,7 @@ from backfill_core.model.processor import Layer, Processor
 from backfill_core.model.runs import Called, Python, Sql
 from backfill_core.model.spec_validity import spec_problems
 from backfill_core.model.table import Table
+from backfill_core.model.windows import Days
 
 _SHARES = "Shares go from above 0 to 1"
 #: Texts of such a format sort as their days do.
@@ -34,6 +35,10 @@ def layer_problems(layer: Layer) -> Iterator[str]:
     for gate in layer.gates:
         if not 0.0 < gate.at_least <= 1.0:
             yield f'gate "{gate.name}" has a share of {gate.at_least:g}. {_SHARES}'
+        if not isinstance(gate.per, Days) and gate.per not in ("date", "stage"):
+            yield f'gate "{gate.name}" is judged per {gate.per!r}. It is per="date", per="stage" or per=days(n)'
+        elif isinstance(gate.per, Days) and gate.per.count < 1:
+            yield f'gate "{gate.name}" has a window of {gate.per}. Windows are one day long or longer'
 
 
 def calendar_problems(calendar: Calendar) -> Iterator[str]:
@@ -90,6 +95,8 @@ def _call_problems(spec: Called) -> Iterator[str]:
             yield f"has {name}={value:g}. It is more than 0; leave it out for no limit"
     if spec.together is not None and isinstance(spec, (Sql, Python)):
         yield f'has together="{spec.together}", but {type(spec).__name__} writes one table a call. Take it away'
+    if spec.in_order and spec.together is None:
+        yield 'has in_order=True, and goes with no others. Name their call: together="…"'
 
 
 class _Problems:

@@ -15,9 +15,10 @@ from backfill_core.adapters.run_log import RunLog, Shape
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet
+from backfill_core.drain import Drain
 from backfill_core.errors import BadPlanFile, BadSql, PlanDrifted
 from backfill_core.events import RunStarted
-from backfill_core.execute import Drain, Execution, World
+from backfill_core.execute import Execution, World
 from backfill_core.model.runs import Sql
 from backfill_core.plan import Plan, Request
 from backfill_core.planning.drift import Drift, drift
@@ -25,6 +26,7 @@ from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
 from backfill_core.project.checkout import commit_of, user
 from backfill_core.project.look import Asking, Look, look
+from backfill_core.project.look_at_last import Remembers
 from backfill_core.project.runners import check_environment, open_runners
 from backfill_core.project.session import Session
 from backfill_core.project.targets import check_runnable
@@ -34,8 +36,11 @@ from backfill_core.reports.jsons import coverage_json
 from backfill_core.run_state import RunState
 from backfill_core.scheduling.terms import Terms
 
-#: The guard that a date never loses keys, as it is named where somebody sets it aside.
+#: The guard that a date never loses keys, as it is named where somebody sets it aside, and what a gate's name then follows.
 ALLOW_SHRINK = "allow-shrink"
+GATE = "gate "
+#: The look at a target before a run.
+SKIP_PREFLIGHT = "skip-preflight"
 
 if TYPE_CHECKING:
     from backfill_core.project.targets import OpenWarehouse
@@ -91,7 +96,7 @@ def carry_out(
         if isinstance(spec := processor.spec_for(pipeline.runtime), Sql)
     }
     _check_sql(session, warehouse, plan, files)
-    check_environment(pipeline, plan)
+    check_environment(pipeline, plan, session.variables)
     # Whoever labels jobs follows the run, to know its name.
     jobs = None if isinstance(warehouse, DuckDBWarehouse) else warehouse.jobs
     with ExitStack() as stack:
@@ -121,6 +126,7 @@ def carry_out(
             drain=drain,
             allow_blocked=allow_blocked,
             allow_shrink=ALLOW_SHRINK in (overrides or {}),
+            overridden={name[len(GATE) :]: why for name, why in (overrides or {}).items() if name.startswith(GATE)},
             exhausted=exhausted,
             seconds=known_seconds(session, plan),
         )
@@ -139,7 +145,8 @@ def carry_out(
             commit=commit_of(session.root),
             concurrency=terms.concurrency,
         )
-        return execution.run(started, session.resource)
+        execution.record.follow(Remembers(session, execution.live, coverage.span))
+        return execution.run(started, session.holds(plan.planned()))
 
 
 def _check_sql(session: Session, warehouse: OpenWarehouse, plan: Plan, files: Mapping[str, Path]) -> None:

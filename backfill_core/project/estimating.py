@@ -12,8 +12,8 @@ from backfill_core.project.session import Session
 
 def estimated(session: Session, plan: Plan, coverage: Coverage, concurrency: int | None) -> tuple[dict[str, Any] | None, str]:
     """A plan's estimate as JSON and as a line of text; None and nothing where there is nothing that it could rest on."""
-    measured = session.durations()
-    if not plan.units or not (measured or any(_declares(session, name) for name in plan.planned())):
+    measured = session.durations() if plan.units else {}
+    if not (measured or any(_declares(session, name) for name in plan.planned())):
         return None, ""
     # Only now: most plans of a new project end here, and what follows takes time to load.
     from backfill_core.planning.estimate import estimate

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Literal
 
 from backfill_core.coverage import Coverage
 from backfill_core.dates import ONE_DAY, DateSet, Span
+from backfill_core.graph import Pipeline
 from backfill_core.observe import read_calendars
 from backfill_core.plan import Cascade, Order, Request
 from backfill_core.planning.selection import Words, select
@@ -33,6 +35,8 @@ class Asking:
     include_warmup: bool = False
     limit: int | None = None
     order: str = "oldest"
+    #: What is looked at: the tables' rows, partitions' metadata alone, or what a run last observed.
+    observed: Literal["rows", "partitions", "last"] = "rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +49,23 @@ class Look:
     ends: str
     #: What a person should know before they read on.
     warnings: tuple[str, ...]
+    #: The graph as it was judged: the project's, unless less was looked at.
+    pipeline: Pipeline
+    #: Says that less was looked at.
+    notes: tuple[str, ...] = ()
 
 
-def look(session: Session, warehouse: Warehouse, asking: Asking, *, waive: bool = True, also: Span | None = None) -> Look:
+def look(session: Session, warehouse: Warehouse | None, asking: Asking, *, waive: bool = True, also: Span | None = None) -> Look:
     """Reads the calendars and every table over a span; ``waive=False`` leaves waivers out.
 
-    ``also`` is looked at too, without being part of the request.
+    ``also`` is looked at too, without being part of the request. No warehouse is needed for what was last observed.
 
     Raises what `select` and `Session.span` raise, UnreadableTable or BadReviews.
     """
+    if asking.observed == "partitions":
+        from backfill_core.project.look_at_partitions import refuse_embedded
+
+        refuse_embedded(session)
     cascade = Cascade(asking.cascade)
     chosen = select(session.pipeline, asking.words, beyond=cascade is not Cascade.NONE)
     today = session.today(asking.today)
@@ -67,7 +79,23 @@ def look(session: Session, warehouse: Warehouse, asking: Asking, *, waive: bool 
     if also is not None and not (also.first in span and also.last in span):
         span = Span(min(span.first, also.first), max(span.last, also.last))
         calendars = read_calendars(session.pipeline, session.landing, span)
-    coverage = session.observe(warehouse, calendars, span, today, waive=waive)
+    pipeline, notes = session.pipeline, tuple[str, ...]()
+    if asking.observed == "last":
+        from backfill_core.project.look_at_last import observe_last
+
+        reviews = session.reviews_of(calendars, waive=waive)
+        coverage, note = observe_last(session, calendars, span, today, reviews)
+        notes = (note,)
+    elif asking.observed == "partitions":
+        from backfill_core.project.look_at_partitions import observe_partitions
+
+        assert warehouse is not None
+        reviews = session.reviews_of(calendars, waive=waive)
+        presence = observe_partitions(session, warehouse, calendars, span, today, reviews)
+        pipeline, coverage, notes = presence.pipeline, presence.coverage, presence.notes
+    else:
+        assert warehouse is not None, "only what was last observed needs none"
+        coverage = session.observe(warehouse, calendars, span, today, waive=waive)
     request = Request(
         target=session.target_name,
         span=asked.span,
@@ -83,4 +111,4 @@ def look(session: Session, warehouse: Warehouse, asking: Asking, *, waive: bool 
         order=Order(asking.order),
     )
     warnings = (*session.warnings, *expired_words(session.reviews, today))
-    return Look(coverage=coverage, request=request, ends=asked.ends, warnings=warnings)
+    return Look(coverage=coverage, request=request, ends=asked.ends, warnings=warnings, pipeline=pipeline, notes=notes)

@@ -20,6 +20,24 @@ def read_run(place: Place, name: str | None) -> tuple[RunState, bool]:
         return _fold(journal, _named(journal, name))
 
 
+class Watched:
+    """A run that is looked at again and again: each time only what is new of it is read."""
+
+    def __init__(self, place: Place, name: str | None) -> None:
+        self.place = place
+        self._state = RunState(name or "")
+        self._seen = 0
+
+    def look(self) -> tuple[RunState, bool]:
+        """(the run, or the latest when it was first looked at; whether it holds its lease). Raises NoRunYet or UnknownRun."""
+        with reading(self.place) as journal:
+            self._state.name = _named(journal, self._state.name or None)
+            for number, event in journal.events(self._state.name, after=self._seen):
+                self._state.apply(event)
+                self._seen = number
+            return self._state, journal.held_by(self._state.name) is not None
+
+
 def read_events(place: Place, name: str | None) -> tuple[str, list[Event]]:
     """(the name of a run, or of the latest; its events). Raises NoRunYet or UnknownRun."""
     with reading(place) as journal:

@@ -2,189 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
+import shutil
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.dates import Span
-from backfill_core.errors import PreflightFailed, Problem, did_you_mean
-from backfill_core.graph import Pipeline
-from backfill_core.model.processor import Processor
+from backfill_core.errors import PreflightFailed, Problem
 from backfill_core.model.runs import Sql
-from backfill_core.model.table import Table
-from backfill_core.observe import missing_tables, read_calendars, table_questions
+from backfill_core.model.table import Files
+from backfill_core.observe import read_calendars, table_questions
 from backfill_core.plan import Plan
+from backfill_core.project.findings import Finding, Use, use_of
+from backfill_core.project.preflight_columns import column_findings, declared_findings
+from backfill_core.project.runners import check_environment
+from backfill_core.project.service_checks import service_findings
 from backfill_core.project.session import Session
+from backfill_core.queries.asking import sql_path, tables_named
+from backfill_core.queries.question import TableQuestion
+from backfill_core.queries.types import google_type
 
 if TYPE_CHECKING:
-    from backfill_core.adapters.bigquery_tables import LiveTable
-    from backfill_core.adapters.bigquery_warehouse import BigQueryWarehouse
     from backfill_core.project.targets import OpenWarehouse
 
-#: Seconds by which the clocks may differ: rows are told new from old by when they say they were written.
-_SKEW_WARNS, _SKEW_STOPS = 5.0, 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something that a person should know before a run."""
-
-    what: str
-    #: It would spoil the run: nothing is started.
-    stops: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """What would be done: with which tables, from which day on."""
-
-    #: Processors that would write, each with the first day that it would fill.
-    fills: Mapping[str, date]
-    today: date
-
-
-def use_of(plan: Plan) -> Use:
-    """What carrying out a plan would do."""
-    fills = {name: chosen.dates.first for name, chosen in plan.planned().items() if chosen.dates}
-    return Use(fills=fills, today=plan.request.today)
+#: Free bytes on an embedded warehouse's disk below which a person is warned.
+_ROOM = 1_000_000_000
 
 
 def preflight(session: Session, warehouse: OpenWarehouse, use: Use) -> list[Finding]:
     """Everything that was found, what stops a run first. Raises CloudError where the target cannot be asked at all."""
+    questions = _questions(session, use)
     if isinstance(warehouse, DuckDBWarehouse):
-        found = list(_local(session, warehouse, use))
+        found = list(_local(session, warehouse, use, questions))
     else:
-        found = list(_cloud(session.pipeline, _columns_named(session, use.today), warehouse, use))
+        from backfill_core.project.preflight_cloud import cloud_findings
+
+        found = [*_held(session, use), *cloud_findings(session, warehouse, use, questions)]
+    found += service_findings(session, use.fills)
     return sorted(dict.fromkeys(found), key=lambda finding: not finding.stops)
 
 
 def refuse_unfit(session: Session, warehouse: OpenWarehouse, plan: Plan) -> list[Finding]:
-    """The findings that do not stop the plan. Raises PreflightFailed with those that do."""
-    found = preflight(session, warehouse, use_of(plan))
-    stopping = [finding.what for finding in found if finding.stops]
+    """The findings that do not stop the plan. Raises PreflightFailed with those that do, UnsetVariable before anybody is asked.
+
+    Of an embedded warehouse the plan has shown all but the services.
+    """
+    check_environment(session.pipeline, plan, session.variables)
+    use = use_of(plan)
+    embedded = isinstance(warehouse, DuckDBWarehouse)
+    found = service_findings(session, use.fills) if embedded else preflight(session, warehouse, use)
+    stopping = sorted(finding.what for finding in found if finding.stops)
     if stopping:
-        last = f"{stopping[-1]} Nothing was run" if stopping[-1].endswith(".") else f"{stopping[-1]}; nothing was run"
-        raise PreflightFailed(Problem("", what) for what in (*stopping[:-1], last))
+        raise PreflightFailed(Problem("", f"{what}.") for what in (*stopping[:-1], f"{stopping[-1]}; nothing was run"))
     return found
 
 
-def _local(session: Session, warehouse: DuckDBWarehouse, use: Use) -> Iterator[Finding]:
+def _questions(session: Session, use: Use) -> list[TableQuestion]:
+    """What would be asked of every table, about one day: which columns it names does not depend on the dates."""
+    day = Span(use.today, use.today)
+    calendars = read_calendars(session.pipeline, session.landing, day)
+    asked = table_questions(session.pipeline, calendars, dict.fromkeys(session.pipeline.processors, day))
+    return [question for about in asked.values() for question in about.values()]
+
+
+def _held(session: Session, use: Use) -> Iterator[Finding]:
+    """A run that holds tables which this one would write or read, as the journal has it."""
+    journal = session.journal(read_only=True)
+    try:
+        rival = journal.in_the_way(session.holds(use.fills))
+    finally:
+        journal.close()
+    if rival is not None:
+        yield Finding(what=str(rival))
+
+
+def _local(session: Session, warehouse: DuckDBWarehouse, use: Use, questions: list[TableQuestion]) -> Iterator[Finding]:
+    pipeline = session.pipeline
+    yield from _landing(session)
+    tables = [(name, table) for name, processor in pipeline.processors.items() for table in processor.tables.values()]
+    live = warehouse.schema(sorted({table.dataset for _, table in tables}))
+    # This engine compares what BigQuery would not, and has timestamps of both kinds.
+    schema = {name: {column: _lenient(kind) for column, kind in columns.items()} for name, columns in live.items()}
+    yield from column_findings(pipeline, questions, schema)
+    yield from declared_findings(pipeline, tables, schema)
+    for name in sorted({table.name for _, table in tables} - schema.keys()):
+        yield Finding(what=f"{name} is not there yet; the first run makes it", stops=False)
+    yield from _files(session, warehouse, use)
+    free = shutil.disk_usage(next(each for each in (warehouse.path, *warehouse.path.parents) if each.exists())).free
+    if free < _ROOM:
+        yield Finding(what=f"{free / 1e6:,.0f} MB are free where {warehouse.path.name} lies. Make room", stops=False)
+
+
+def _landing(session: Session) -> Iterator[Finding]:
     if not session.landing.root.is_dir():
         yield Finding(what=f"landing folder {session.landing.root} is not there: make it, or name another", stops=False)
-    calendars = read_calendars(session.pipeline, session.landing, Span(use.today, use.today))
-    reach = dict.fromkeys(session.pipeline.processors, Span(use.today, use.today))
-    questions = table_questions(session.pipeline, calendars, reach)
-    asked = [question for each in questions.values() for question in each.values()]
-    for name in sorted(missing_tables(session.pipeline, warehouse, asked)):
-        yield Finding(what=f"{name} is not there yet; the first run makes it", stops=False)
-
-
-def _columns_named(session: Session, today: date) -> dict[str, dict[str, str]]:
-    """The columns that the graph names of each table, each with the processor that first does."""
-    span = Span(today, today)
-    calendars = read_calendars(session.pipeline, session.landing, span)
-    found: dict[str, dict[str, str]] = {}
-    questions = table_questions(session.pipeline, calendars, dict.fromkeys(session.pipeline.processors, span))
-    for name, asked in questions.items():
-        for table, columns in (pair for question in asked.values() for pair in question.columns().items()):
-            for column in sorted(columns - {""}):
-                found.setdefault(table, {}).setdefault(column, name)
-    return found
-
-
-def _cloud(
-    pipeline: Pipeline, columns: Mapping[str, Mapping[str, str]], warehouse: BigQueryWarehouse, use: Use
-) -> Iterator[Finding]:
-    from backfill_core.adapters.bigquery_tables import clock_ahead, live_tables
-
-    writers = [(processor, processor.writes) for processor in pipeline.processors.values() if isinstance(processor.writes, Table)]
-    live = live_tables(warehouse, [table for _, table in writers])
-    for processor, table in writers:
-        seen, where = live[table.name], pipeline.declared[processor.name].where
-        if seen is None:
-            yield _missing(table, where, stops=processor.name in use.fills)
-            continue
-        yield from _lacking(table, seen, columns.get(table.name, {}), pipeline)
-        yield from _partitioned(table, seen, where)
-        if processor.name in use.fills and isinstance(processor.spec_for(pipeline.runtime), Sql):
-            yield from _kept(processor, table, seen, use)
-        if not seen.readable:
-            yield Finding(what=f"{table.name} may not be read. Grant roles/bigquery.dataViewer on {table.dataset}")
-    yield from _clock(clock_ahead(warehouse))
-    yield from _rivals(warehouse)
-
-
-def _missing(table: Table, where: str, *, stops: bool) -> Finding:
-    mend = "Make it: backfill create-tables --yes" if table.ddl else f"{where}: declare its ddl"
-    return Finding(what=f"{table.name} is not there. {mend}", stops=stops)
-
-
-def _lacking(table: Table, seen: LiveTable, named: Mapping[str, str], pipeline: Pipeline) -> Iterator[Finding]:
-    for column, processor in named.items():
-        where = pipeline.declared[processor].where
-        if column in seen.columns:
-            continue
-        days = [
-            f"{name} {kind}" for name, kind in seen.columns.items() if kind in ("DATE", "TIMESTAMP") and name != table.updated
-        ]
-        if column == table.date and days:
-            mend = f'{where}: write date="{days[0].split()[0]}".'
-            yield Finding(what=f"{table.name} has no column {column} (it has {', '.join(days)}). {mend}")
-        else:
-            hint = did_you_mean(column, seen.columns)
-            yield Finding(what=f"{table.name} has no column {column}, which {processor} names.{hint} See {where}")
-    kind = seen.columns.get(table.date, table.date_type)
-    if kind != table.date_type:
-        what = f"{table.name}.{table.date} is {kind}, and declared as {table.date_type}"
-        yield Finding(what=f'{what}. {pipeline.declared[_writer(pipeline, table)].where}: write date_type="{kind}"')
-
-
-def _writer(pipeline: Pipeline, table: Table) -> str:
-    return next(name for name, processor in pipeline.processors.items() if processor.writes == table)
-
-
-def _partitioned(table: Table, seen: LiveTable, where: str) -> Iterator[Finding]:
-    """A table whose partitions a filter on its date column does not pick."""
-    ingestion = {table.date, seen.partition or ""} <= {"_PARTITIONDATE", "_PARTITIONTIME"}
-    if seen.partition == table.date or ingestion:
         return
-    if seen.filter_required:
-        what = f"{table.name} wants a filter on {seen.partition}, and its dates are in {table.date}"
-        yield Finding(what=f"{what}. {where}: date is the partition column")
-    else:
-        by = f"by {seen.partition}" if seen.partition else "at all"
-        what = f"{table.name} is not partitioned by {table.date} ({by}): every question reads all of it"
-        yield Finding(what=what.replace("(at all)", "or anything else"), stops=False)
+    for name, processor in session.pipeline.processors.items():
+        if isinstance(processor.writes, Files) and not session.landing.files(processor.writes):
+            where = session.landing.describe(processor.writes.pattern)
+            yield Finding(what=f"{name} has no file: {where}. Put them there, or name another landing folder", stops=False)
 
 
-def _kept(processor: Processor, table: Table, seen: LiveTable, use: Use) -> Iterator[Finding]:
-    """Whether what is written may be written, and stays."""
-    first = use.fills[processor.name]
-    if seen.expires_days is not None and first < use.today - timedelta(days=seen.expires_days):
-        what = f"{table.name} deletes partitions after {seen.expires_days:g} days; this plan fills {first}"
-        yield Finding(what=f"{what}. Remove the expiration")
-    if not seen.writable:
-        yield Finding(what=f"{table.name} may not be written. Grant roles/bigquery.dataEditor on {table.dataset}")
+def _files(session: Session, warehouse: DuckDBWarehouse, use: Use) -> Iterator[Finding]:
+    """SQL files that this engine cannot read."""
+    pipeline = session.pipeline
+    for name in use.fills:
+        spec = pipeline.processors[name].spec_for(pipeline.runtime)
+        if isinstance(spec, Sql):
+            file = sql_path(pipeline, name, spec.file)
+            upstreams = (up for edge in pipeline.edges_into[name] for up in edge.upstreams)
+            try:
+                warehouse.check((session.root / file).read_text(encoding="utf-8"), tables_named(pipeline, (name, *upstreams)))
+            except ValueError as error:
+                yield Finding(what=f"{file} is no GoogleSQL that can be run here: {error}. Mend it")
 
 
-def _clock(ahead: float) -> Iterator[Finding]:
-    if abs(ahead) >= _SKEW_WARNS:
-        which = "behind" if ahead > 0 else "ahead of"
-        what = f"this machine's clock is {abs(ahead):.0f} s {which} BigQuery's: new rows could be taken for old. Set it right"
-        yield Finding(what=what, stops=abs(ahead) >= _SKEW_STOPS)
-
-
-def _rivals(warehouse: BigQueryWarehouse) -> Iterator[Finding]:
-    from backfill_core.adapters.bigquery_jobs import cloud_error
-
-    try:
-        running = warehouse.jobs.running({})
-    except Exception as error:
-        raise cloud_error(error, warehouse.account) from error
-    jobs: Iterable[tuple[str, str]] = sorted(
-        (job.labels.get("backfill_table", ""), job.job_id) for job in running if "backfill_work" in (job.labels or {})
-    )
-    for table, job in jobs:
-        yield Finding(what=f"job {job} of a run before is still writing {table}: it will be waited for", stops=False)
+def _lenient(kind: str) -> str:
+    found = google_type(kind)
+    return "TIMESTAMP" if found == "DATETIME" else found

@@ -12,9 +12,7 @@ from backfill_core.model.runs import Sql
 from backfill_core.plan import Plan
 from backfill_core.project.session import Session
 from backfill_core.project.settings import GcpTarget
-from backfill_core.queries.asking import sql_path, tables_named
-from backfill_core.queries.dialect import BIGQUERY, Query
-from backfill_core.queries.named import named
+from backfill_core.project.sql_calls import call_query
 from backfill_core.reports.words import plural
 from backfill_core.scheduling.batches import date_runs
 
@@ -78,12 +76,13 @@ def priced(session: Session, warehouse: BigQueryWarehouse, plan: Plan) -> Cost:
     reads: dict[str, int] = {}
     untold: dict[str, str] = {}
     for name, batches in calls.items():
-        found = [answer for (asked, _), answer in zip(tried, told, strict=True) if asked == name]
-        failed = [answer for answer in found if isinstance(answer, str)]
+        found = [(answer, len(dates)) for (asked, dates), answer in zip(tried, told, strict=True) if asked == name]
+        failed = [answer for answer, _ in found if isinstance(answer, str)]
         if failed:
             untold[name] = failed[0]
-        elif found:
-            reads[name] = sum(int(answer) for answer in found) * len(batches) // len(found)
+        elif found:  # the last call may be of fewer dates than the others
+            seen = sum(dates for _, dates in found)
+            reads[name] = sum(int(answer) for answer, _ in found) * sum(map(len, batches)) // seen
     count = sum(map(len, calls.values()))
     target = session.target
     return Cost(reads=reads, calls=count, tried=len(tried), untold=untold, per_tb=target.price_per_tb, currency=target.currency)
@@ -99,13 +98,7 @@ def _reads(session: Session, warehouse: BigQueryWarehouse, name: str, dates: Dat
     """The bytes that a call would read, or why they cannot be told."""
     from backfill_core.adapters.bigquery_errors import words_of
 
-    pipeline = session.pipeline
-    spec = pipeline.processors[name].spec_for(pipeline.runtime)
-    assert isinstance(spec, Sql)
-    tables = tables_named(pipeline, (name, *(up for edge in pipeline.edges_into[name] for up in edge.upstreams)))
-    text = (session.root / sql_path(pipeline, name, spec.file)).read_text(encoding="utf-8")
-    select = named(text, tables, BIGQUERY, warehouse.names)
-    query = Query(select, {"date_from": dates.span.first, "date_to": dates.span.last})
+    _, query = call_query(session, warehouse.names, name, dates)
     try:
         return int(warehouse.jobs.dry_run(query, within=warehouse.within).total_bytes_processed or 0)
     except Exception as error:  # a plan is shown whether its cost can be told or not

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -20,9 +19,11 @@ from backfill_core.plan import Plan
 from backfill_core.ports import Runner
 from backfill_core.project.load import load_project
 from backfill_core.project.session import Session
-from backfill_core.project.settings import GcpTarget
+from backfill_core.project.settings import GcpTarget, Target
+from backfill_core.queries.dialect import Names
 
 if TYPE_CHECKING:
+    from backfill_core.adapters.identity_tokens import IdentityTokens
     from backfill_core.project.targets import OpenWarehouse
 
 
@@ -54,33 +55,53 @@ def open_runners(
         if kinds & {Command, Http}:
             from backfill_core.adapters.call_folder import CallFolders
 
+            place = Names(datasets=target.datasets, prefix=target.prefix)
             folders = CallFolders(session.state)
             if Command in kinds and isinstance(warehouse, DuckDBWarehouse):
                 from backfill_core.adapters.command_runner import CommandRunner
 
-                command = CommandRunner(session.root, folders, ParquetLoader(warehouse))
+                command = CommandRunner(session.root, folders, ParquetLoader(warehouse), variables=session.variables, place=place)
                 found[Command] = stack.enter_context(closing(command))
             if Http in kinds:
                 from backfill_core.adapters.http_runner import HttpRunner
 
-                found[Http] = stack.enter_context(closing(HttpRunner(folders)))
+                http = HttpRunner(folders, session.variables, identity_tokens(target, session.root), place)
+                found[Http] = stack.enter_context(closing(http))
         yield found
 
 
-def check_environment(pipeline: Pipeline, plan: Plan) -> None:
+def identity_tokens(target: Target, root: Path) -> IdentityTokens:
+    """The identity that calls of services have on a target. Nobody is asked for one yet."""
+    from backfill_core.adapters.identity_sources import Identity, identity_source
+    from backfill_core.adapters.identity_tokens import IdentityTokens
+
+    if not isinstance(target, GcpTarget):
+        return IdentityTokens(identity_source(Identity()))
+    identity = Identity(
+        command=target.identity_command,
+        impersonate=target.impersonate,
+        credentials=root / target.credentials if target.credentials else None,
+        metadata_host=target.metadata_host,
+        folder=root,
+    )
+    return IdentityTokens(identity_source(identity))
+
+
+def check_environment(pipeline: Pipeline, plan: Plan, variables: Mapping[str, str]) -> None:
     """Raises UnsetVariable for one that a planned processor's spec names and nobody set, before any call leaves."""
     for name in plan.planned():
-        for variable in _variables(pipeline.processors[name].spec_for(pipeline.runtime)):
-            if not os.environ.get(variable):
-                state = "not set" if variable not in os.environ else "empty"
+        for variable in variables_of(pipeline.processors[name].spec_for(pipeline.runtime)):
+            if not variables.get(variable):
+                state = "not set" if variable not in variables else "empty"
                 raise UnsetVariable(where=pipeline.declared[name].where, processor=name, variable=variable, state=state)
 
 
-def _variables(spec: RunSpec | None) -> list[str]:
+def variables_of(spec: RunSpec | None) -> list[str]:
+    """The environment variables that a spec names."""
     match spec:
         case Command():
             return environment_names([spec.arguments, spec.environment])
         case Http():
-            return environment_names([spec.url, spec.headers, spec.json, spec.poll.url if spec.poll else ""])
+            return environment_names([spec.url, spec.headers, spec.json, spec.poll.url if spec.poll else "", str(spec.identity)])
         case _:
             return []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -20,11 +21,20 @@ from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import CalendarDays, Schedule
 from backfill_core.model.reviews import Accepted, Reviews
 from backfill_core.observe import closed_span, observe, read_calendars, season_span
-from backfill_core.ports import Warehouse
+from backfill_core.ports import Holds, Warehouse
 from backfill_core.project.load import check_sql_files, load_project
 from backfill_core.project.reviews import check_range, read_reviews
-from backfill_core.project.settings import GcpTarget, LocalTarget, Settings, Target, find_root, load_settings, settings_file
-from backfill_core.project.targets import open_warehouse, resource_of
+from backfill_core.project.settings import (
+    GcpTarget,
+    LocalTarget,
+    Settings,
+    Target,
+    environment,
+    find_root,
+    load_settings,
+    settings_file,
+)
+from backfill_core.project.targets import file_resource, holds_of, open_warehouse
 from backfill_core.reports.words import Head
 
 if TYPE_CHECKING:
@@ -67,11 +77,6 @@ class Place:
         """Where a run writes ``<run>.log``, and runners what a call said: ``<run>/<call>.log``."""
         return self.state / "logs"
 
-    @property
-    def resource(self) -> str:
-        """What a run leases."""
-        return resource_of(self.target, self.root)
-
     def head(self, command: str, span: Span, ends: str) -> Head:
         """What a command's first line says."""
         return Head(
@@ -88,6 +93,11 @@ class Place:
         """The project's name, with that of the cloud project its tables are in."""
         cloud = f" ({self.target.project})" if isinstance(self.target, GcpTarget) else ""
         return self.root.name + cloud
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What specs may name: the environment's variables, else those of .env, else those of the target's settings."""
+        return {**self.target.variables, **environment(self.root, os.environ)}
 
     def journal(self, *, read_only: bool) -> SqliteJournal:
         return SqliteJournal(self.state / "journal.sqlite", SystemClock(), read_only=read_only)
@@ -128,15 +138,23 @@ class Session(Place):
         finally:
             warehouse.close()
 
+    def looked_through(self, *, last_observed: bool) -> AbstractContextManager[OpenWarehouse | None]:
+        """The warehouse, opened to be read; none where what a run last observed will do."""
+        return nullcontext() if last_observed else self.warehouse(read_only=True)
+
     def _refuse_held(self, target: LocalTarget) -> None:
         journal = self.journal(read_only=True)
         try:
-            held = journal.lease(self.resource)
+            held = journal.lease(file_resource(target, self.root))
         finally:
             journal.close()
         if held is not None:
             who = lease_words(held, SystemClock().now())
-            raise WarehouseHeld(who=who, path=target.warehouse, look=f"Look: backfill status {held.run}")
+            raise WarehouseHeld(who=who, what=f"the warehouse {target.warehouse}", look=f"Look: backfill status {held.run}")
+
+    def holds(self, planned: Collection[str]) -> Holds:
+        """What a run that calls those processors leases."""
+        return holds_of(self.target, self.root, self.pipeline, planned)
 
     def season(self, name: str) -> Span:
         """The span of a season, as the calendars know it. Raises UnknownSeason."""
@@ -179,6 +197,11 @@ class Session(Place):
         """What was accepted of this target's rows."""
         return tuple(review for review in self.reviews.accepted if review.target == self.target_name)
 
+    def reviews_of(self, calendars: dict[str, CalendarDays], *, waive: bool = True) -> Reviews:
+        """What people decided, as far as it is to be taken into account. Raises BadReviews."""
+        check_range(self.reviews, self.pipeline, calendars)
+        return Reviews(waivers=self.reviews.waivers if waive else (), accepted=self.accepted)
+
     def observe(
         self,
         warehouse: Warehouse,
@@ -189,8 +212,7 @@ class Session(Place):
         waive: bool = True,
     ) -> Coverage:
         """What the tables hold, judged with what people decided; ``waive=False`` leaves waivers out. Raises BadReviews."""
-        check_range(self.reviews, self.pipeline, calendars)
-        reviews = Reviews(waivers=self.reviews.waivers if waive else (), accepted=self.accepted)
+        reviews = self.reviews_of(calendars, waive=waive)
         return observe(self.pipeline, warehouse, self.landing, calendars, span=span, today=today, reviews=reviews)
 
 
@@ -212,6 +234,10 @@ def open_project(folder: Path, target: str | None) -> Session:
         warnings.append(f"warehouse {place.target.warehouse} is not there yet; the first run makes it")
     pipeline = Pipeline.build(found, place.target.runtime)
     check_sql_files(place.root, pipeline)
+    if place.target.prefix or place.target.datasets:
+        from backfill_core.project.passing_on import check_services_told
+
+        check_services_told(pipeline, place.target_name, place.target)
     return Session(
         root=place.root,
         settings=place.settings,

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from backfill_core.dates import EPOCH, LAST_DAY
 from backfill_core.errors import BadSettings, NoProject, UnknownTarget, did_you_mean
+from backfill_core.model.hosts import is_loopback
 
 _Cap = Annotated[int, Field(ge=1)]
 
@@ -37,10 +39,15 @@ class InFlight(BaseModel):
 
 #: Hosts that plain http may reach: nothing leaves this machine.
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_PREFIX = "BACKFILL_"
+#: Where Google has its metadata server: reached from inside a machine of theirs.
+_METADATA_HOSTS = ("metadata.google.internal", "169.254.169.254")
+#: Words in the name of what is shown to nobody.
+SECRET_WORDS = ("token", "secret", "password", "key")
+PREFIX = "BACKFILL_"
+#: Set for programs that a run starts, which may ask backfill something themselves.
+_OURS = "BACKFILL_OUT"
+_TARGETS = "BACKFILL_TARGETS"
 _OWN_FILE = "backfill.toml"
-#: Words in the name of a setting that is shown to nobody.
-_SECRETS = ("token", "secret", "password", "key")
 
 
 class _Where(BaseModel):
@@ -57,8 +64,18 @@ class _Where(BaseModel):
     #: Calls in flight at most, of all together; none: as the project says.
     concurrency: int | None = Field(default=None, ge=1, le=256)
     in_flight: InFlight = InFlight()
+    #: Values of the variables that specs name, where neither the environment nor .env has one: addresses, and nothing secret.
+    variables: dict[str, str] = Field(default_factory=dict)
     #: Most calls that leave in a minute, by service.
     per_minute: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+
+    @field_validator("variables")
+    @classmethod
+    def _open(cls, variables: dict[str, str]) -> dict[str, str]:
+        for name in variables:
+            if any(word in name.lower() for word in SECRET_WORDS):
+                raise ValueError(f"{name} is for a secret by its name: put it into the environment or .env")
+        return variables
 
 
 class LocalTarget(_Where):
@@ -90,6 +107,10 @@ class GcpTarget(_Where):
     credentials: Path | None = None
     #: Service account to act as.
     impersonate: str | None = None
+    #: Prints an identity token for services, which is then asked for nowhere else; ``{audience}`` in it is filled in.
+    identity_command: str | None = None
+    #: Host and port of the metadata server, if not where Google has it: a local cloud.
+    metadata_host: str | None = None
     #: Where BigQuery is served, if not by Google: a local cloud.
     api_endpoint: AnyHttpUrl | None = None
 
@@ -100,14 +121,36 @@ class GcpTarget(_Where):
             raise ValueError(f"plain http is for this machine only, and {url.host} is another: write https")
         return url
 
+    @field_validator("identity_command")
+    @classmethod
+    def _runnable(cls, command: str | None) -> str | None:
+        try:
+            words = shlex.split(command or "-")
+        except ValueError as error:
+            raise ValueError(f"it cannot be read as a command: {error}") from error
+        for name in re.findall(r"\{(\w*)\}", command or ""):
+            if name != "audience":
+                raise ValueError(f'it names "{{{name}}}". There is {{audience}} alone')
+        return command if words else None
+
+    @field_validator("metadata_host")
+    @classmethod
+    def _near(cls, host: str | None) -> str | None:
+        named = urlsplit(f"//{host or ''}").hostname or ""
+        if host and not (is_loopback(named) or named in _METADATA_HOSTS):
+            raise ValueError(
+                f"tokens come from there in plain text, and {named or host} is no host of this machine's or Google's"
+            )
+        return host
+
 
 Target = LocalTarget | GcpTarget
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of a project. Environment variables ``BACKFILL_…`` win, with ``__`` between levels."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     #: First date of a plan that names none.
     from_: date | None = Field(default=None, alias="from", ge=EPOCH, le=LAST_DAY)
@@ -124,17 +167,6 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f'no time zone "{name}"') from error
         return name
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  (the library's signature)
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)  # `read_layers` has asked the others, and knows what came from where
 
     def the_target(self, name: str | None, where: Path) -> tuple[str, Target]:
         """The target of that name, or the default one. Raises UnknownTarget."""
@@ -171,6 +203,7 @@ def settings_file(root: Path) -> Path:
 def load_settings(root: Path) -> Settings:
     """Raises BadSettings for what is wrong, one problem at a time."""
     layers = read_layers(root)
+    _check_target_names(layers)
     values: dict[str, Any] = {}
     for layer in reversed(layers):
         values = _over(values, layer.values)
@@ -208,27 +241,6 @@ def environment(root: Path, above: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None} | dict(above)
 
 
-def leaves(model: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every single setting with its path."""
-    for name, field in type(model).model_fields.items():
-        value, here = getattr(model, name), (*path, field.alias or name)
-        nested = value if isinstance(value, dict) else {}
-        if any(isinstance(each, BaseModel) for each in nested.values()):
-            for key, each in sorted(nested.items()):
-                yield from leaves(each, (*here, key))
-        else:
-            yield here, value
-
-
-def masked(path: tuple[str, ...], value: Any) -> str:
-    """A setting as it may be shown: nothing of what looks like a secret, nor of what a URL has before its host."""
-    if value is None or value == {}:
-        return ""
-    if any(word in path[-1].lower() for word in _SECRETS):
-        return "***"
-    return re.sub(r"://[^/@]+@", "://***@", str(value))
-
-
 def origin(layers: list[SettingsLayer], path: tuple[str, ...]) -> str:
     """The place that gives a setting its value; ``default`` where none names it."""
     for layer in layers:
@@ -238,6 +250,17 @@ def origin(layers: list[SettingsLayer], path: tuple[str, ...]) -> str:
         if found is not None:
             return layer.where
     return "default"
+
+
+def _check_target_names(layers: list[SettingsLayer]) -> None:
+    """Raises BadSettings for a target that variables alone name, and not whole: it is a mistyped one of the file."""
+    *others, file = [(layer.where, layer.values.get("targets")) for layer in layers]
+    known = list(file[1]) if isinstance(file[1], Mapping) else []
+    for where, targets in others:
+        for name, values in targets.items() if isinstance(targets, Mapping) else ():
+            if name not in known and not (isinstance(values, Mapping) and "runtime" in values):
+                hint = did_you_mean(name, known)
+                raise BadSettings(where=where, problem=f'no target "{name}".{hint} Targets: {", ".join(known) or "none"}')
 
 
 def _origin(layers: list[SettingsLayer], path: tuple[str, ...]) -> str:
@@ -253,32 +276,26 @@ def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-class _Variables(EnvSettingsSource):
-    """Settings in variables of any place, read as the library reads the environment's."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self.variables = variables
-        super().__init__(Settings)
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in self.variables.items()}
-
-
 def _variables(where: str, variables: Mapping[str, str]) -> SettingsLayer:
     """Raises BadSettings for a variable that is nearly a setting's, for it would be passed over in silence."""
-    known = [_PREFIX + (field.alias or name).upper() for name, field in Settings.model_fields.items()]
+    known = [PREFIX + (field.alias or name).upper() for name, field in Settings.model_fields.items()]
     for name in sorted(variables):
-        first = name.upper().partition("__")[0]
-        hint = did_you_mean(first, known) if first.startswith(_PREFIX) and first not in known else ""
+        first, _, more = name.upper().partition("__")
+        if first in known and more and first != _TARGETS:
+            meant = f' Did you mean "{_TARGETS}__{more}"?' if first + "S" == _TARGETS else f' There is "{first}" alone.'
+            raise BadSettings(where=where, problem=f'no setting "{name}".{meant}')
+        strange = first.startswith(PREFIX) and first not in (*known, _OURS)
+        hint = did_you_mean(first, known) if strange else ""
         if hint:
             raise BadSettings(where=where, problem=f'no setting "{name}".{hint}')
-    source = _Variables(variables)
+    if not any(name.upper().startswith(PREFIX) for name in variables):
+        return SettingsLayer(where, {})
+    from backfill_core.project.variables import settings_in
+
     try:
-        values = source()
-    except SettingsError as error:
+        return SettingsLayer(where, settings_in(variables))
+    except ValueError as error:
         raise BadSettings(where=where, problem=str(error)) from error
-    start = source.env_vars.get(f"{_PREFIX}from".lower())  # the library wants an alias without the prefix
-    return SettingsLayer(where, values | ({"from": start} if start else {}))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -302,7 +319,14 @@ def _problem(error: Any) -> str:
         if path[0] == "targets":
             model = InFlight if "in_flight" in path else GcpTarget if error["loc"][2] == "gcp" else LocalTarget
         known = [field.alias or name for name, field in model.model_fields.items()]
-        return f'no setting "{where}".{did_you_mean(path[-1], known)}'
+        others: dict[type[BaseModel], tuple[type[BaseModel], str]]
+        others = {GcpTarget: (LocalTarget, "local"), LocalTarget: (GcpTarget, "gcp")}
+        if model in others and path[-1] in others[model][0].model_fields:
+            return f'no setting "{where}": it is one of runtime {others[model][1]}'
+        hint = did_you_mean(path[-1], known) or f" There are: {', '.join(known)}"
+        return f'no setting "{where}".{hint}'
+    if path == ("target",) and error["type"] == "string_type":
+        return 'target is the name of one, where none is typed. Did you mean "targets"?'
     if error["type"] == "union_tag_invalid":
         given = str(error["ctx"]["tag"])
         return f'{where}.runtime: no runtime "{given}".{did_you_mean(given, ("local", "gcp"))} Runtimes: local, gcp'

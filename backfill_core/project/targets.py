@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.errors import BadUsage
 from backfill_core.graph import Pipeline
+from backfill_core.ports import Holds
 from backfill_core.project.settings import GcpTarget, LocalTarget, Target
 from backfill_core.queries.dialect import Names
 
@@ -20,15 +21,31 @@ if TYPE_CHECKING:  # neither is loaded before a target needs it
     OpenWarehouse = DuckDBWarehouse | BigQueryWarehouse
 
 
-def resource_of(target: Target, root: Path) -> str:
-    """What a run on a target leases: an embedded warehouse is one file, on BigQuery it is what the names begin with."""
+def holds_of(target: Target, root: Path, pipeline: Pipeline, planned: Collection[str]) -> Holds:
+    """What a run that calls those processors leases on a target.
+
+    An embedded warehouse is one file and has one owner; elsewhere it is the tables that the run writes, and those it reads.
+    """
     match target:
         case LocalTarget():
-            return str((root / target.warehouse).resolve())
+            return Holds(writes=[file_resource(target, root)])
         case GcpTarget():
-            return f"bigquery:{target.project}/{target.prefix}"
+            names = Names(datasets=target.datasets, prefix=target.prefix, project=target.project)
+            writes = {table.name for name in planned for table in pipeline.processors[name].tables.values()}
+            read = {up for name in planned for edge in pipeline.edges_into[name] for up in edge.upstreams}
+            reads = {table.name for name in read for table in pipeline.processors[name].tables.values()} - writes
+            return Holds(writes=_paths(names, writes), reads=_paths(names, reads))
         case _:
             assert_never(target)
+
+
+def file_resource(target: LocalTarget, root: Path) -> str:
+    """What whoever has an embedded warehouse leases."""
+    return str((root / target.warehouse).resolve())
+
+
+def _paths(names: Names, tables: set[str]) -> list[str]:
+    return sorted(".".join(names.parts(table)) for table in tables)
 
 
 def open_warehouse(target: Target, root: Path, pipeline: Pipeline, *, read_only: bool) -> OpenWarehouse:

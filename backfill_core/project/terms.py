@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from backfill_core.model.runs import Called, Service
+from backfill_core.model.runs import Called, Service, Sql
 from backfill_core.plan import Plan
 from backfill_core.project.session import Session
+from backfill_core.project.settings import GcpTarget
 from backfill_core.scheduling.lanes import processor_lane, service_lane, table_lane
 from backfill_core.scheduling.terms import Terms
+
+#: Statements that change a table's rows which BigQuery takes at once: two are carried out, the others wait, more are refused.
+_MUTATING = 20
 
 
 def terms_of(session: Session, *, concurrency: int | None = None, services: Mapping[str, int] | None = None) -> Terms:
@@ -19,10 +23,26 @@ def terms_of(session: Session, *, concurrency: int | None = None, services: Mapp
     caps = {service_lane(name): service.in_flight for name, service in known.items() if service.in_flight is not None}
     caps |= {service_lane(name): cap for name, cap in (*limits.services.items(), *(services or {}).items())}
     caps |= {processor_lane(name): cap for name, cap in limits.processors.items()}
-    caps |= {table_lane(name): cap for name, cap in limits.tables.items()}
+    caps |= _most_writers(session) | {table_lane(name): cap for name, cap in limits.tables.items()}
     paces = {service_lane(name): service.per_minute for name, service in known.items() if service.per_minute is not None}
     paces |= {service_lane(name): pace for name, pace in session.target.per_minute.items()}
     return Terms(concurrency=concurrency or session.target.concurrency or session.settings.concurrency, caps=caps, paces=paces)
+
+
+def _most_writers(session: Session) -> dict[str, int]:
+    """By lane, how many calls may write a table at once in BigQuery, which refuses more than a few statements of one table.
+
+    Of our own scripts two would abort each other.
+    """
+    if not isinstance(session.target, GcpTarget):
+        return {}
+    found: dict[str, int] = {}
+    for processor in session.pipeline.processors.values():
+        most = 1 if isinstance(processor.spec_for(session.pipeline.runtime), Sql) else _MUTATING
+        for table in processor.tables.values():
+            lane = table_lane(table.name)
+            found[lane] = min(most, found.get(lane, most))
+    return found
 
 
 def services_of(session: Session) -> dict[str, Service]:

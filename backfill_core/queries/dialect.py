@@ -32,8 +32,10 @@ class Names:
 class Dialect:
     """The words in which engines differ."""
 
-    #: Quotes identifiers; doubled inside one.
+    #: Quotes identifiers.
     quote: str
+    #: What stands inside one for a sign that would end it, in this order.
+    escapes: tuple[tuple[str, str], ...]
     #: Stands before a parameter's name.
     marker: str
     #: Microseconds since 1970 of a timestamp.
@@ -49,7 +51,12 @@ class Dialect:
     digest: str
 
     def name(self, *parts: str) -> str:
-        return ".".join(self.quote + part.replace(self.quote, self.quote * 2) + self.quote for part in parts)
+        return ".".join(self.quote + self._escaped(part) + self.quote for part in parts)
+
+    def _escaped(self, part: str) -> str:
+        for sign, instead in self.escapes:
+            part = part.replace(sign, instead)
+        return part
 
     def param(self, name: str) -> str:
         return self.marker + name
@@ -57,6 +64,7 @@ class Dialect:
 
 DUCKDB = Dialect(
     quote='"',
+    escapes=(('"', '""'),),
     marker="$",
     micros="epoch_us({})",
     unnest="SELECT UNNEST({}) AS day",
@@ -67,6 +75,7 @@ DUCKDB = Dialect(
 )
 BIGQUERY = Dialect(
     quote="`",
+    escapes=(("\\", "\\\\"), ("`", "\\`"), ("\n", "\\n")),
     marker="@",
     micros="UNIX_MICROS({})",
     unnest="SELECT day FROM UNNEST({}) AS day",

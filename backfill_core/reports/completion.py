@@ -40,6 +40,7 @@ def report_json(state: RunState, *, alive: bool) -> dict[str, Any]:
         "pid": state.started.pid,
         "commit": state.started.commit,
         "target": state.started.target,
+        "overrides": dict(sorted(state.started.overrides.items())),
         "plan": state.plan.hash,
         "span": [str(state.plan.request.span.first), str(state.plan.request.span.last)],
         "through": state.plan.request.through,
@@ -103,7 +104,7 @@ def next_commands(state: RunState, *, alive: bool) -> list[str]:
     name, going = state.name, state.ended is None and alive
     found = [next_command(state, alive=alive)]
     if going:
-        found += [f"backfill status {name} --watch", f"backfill {'continue' if state.paused else 'pause'} {name}"]
+        found += [f"backfill status {name} --watch", f"backfill {'continue' if state.resting else 'pause'} {name}"]
         found.append(f"backfill cancel {name}")
     else:
         found += [f"backfill resume {name}"] if state.left else []
@@ -124,6 +125,7 @@ def _hand_off(state: RunState, now: datetime, *, alive: bool, folder: str) -> li
         f"- command: `{started.command}`",
         f"- commit: {started.commit or 'not recorded'}",
         f"- target {started.target}, span {request.span}, through {request.through}",
+        *(f"- set aside: {guard} ({why})" for guard, why in sorted(started.overrides.items())),
         f"- started {started.at:%Y-%m-%d %H:%M:%S} UTC" + (f", ended {ended.at:%Y-%m-%d %H:%M:%S} UTC" if ended else ""),
         f"- {state.units - state.left:,} of {plural(state.units, 'unit')} have their final word",
     ]

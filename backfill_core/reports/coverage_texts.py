@@ -8,7 +8,8 @@ from backfill_core.coverage import Coverage, State
 from backfill_core.dates import DateSet
 from backfill_core.graph import Pipeline
 from backfill_core.plan import Forecast
-from backfill_core.reports.jsons import measures
+from backfill_core.planning.carried import Carried
+from backfill_core.reports.jsons import carried_into, measures
 from backfill_core.reports.plan_texts import calendar_words
 from backfill_core.reports.words import Head, dates_words, key_words, number, percent, plural, wrapped
 
@@ -23,24 +24,37 @@ _COLUMNS = (
 _GAPS = (State.MISSING, State.PARTIAL, State.INVALID, State.STALE, State.PENDING)
 
 
-def coverage_lines(coverage: Coverage, pipeline: Pipeline, head: Head, groups: Mapping[str, DateSet]) -> list[str]:
-    """Each layer's measure, each processor's dates by state, then what is not expected; before it, each group's part of it."""
+def coverage_lines(
+    coverage: Coverage, pipeline: Pipeline, head: Head, groups: Mapping[str, DateSet], notes: Iterable[str] = ()
+) -> list[str]:
+    """Each layer's measure, each processor's dates by state, then what is not expected; before it, each group's part of it.
+
+    ``notes`` stand first: that less was looked at.
+    """
     span = DateSet.of_span(coverage.span)
-    lines = [head.line(), *calendar_words(coverage)]
+    lines = [head.line(), *notes, *calendar_words(coverage)]
     for title, dates in groups.items():
         lines += _group_lines(title, dates, coverage, pipeline)
-    lines += [_measure_line(one, pipeline) for one in measures(pipeline, coverage)]
+    lines += [
+        _measure_line(one, pipeline) + _over_words(carried_into(pipeline, coverage, one), pipeline)
+        for one in measures(pipeline, coverage)
+    ]
     lines += _table(coverage, pipeline, span)
     lines += _not_expected_lines(coverage, pipeline, span)
     for name in pipeline.processors:
         beyond = coverage.processors[name].findings.surplus & span
         if beyond:
             lines.append(f"surplus: {name} {dates_words(beyond)}: rows that nothing expects")
-    unknown = _alike(
-        pipeline, {name: _days(coverage.processors[name].states[State.UNKNOWN] & span) for name in pipeline.processors}
-    )
-    lines += [f"unknown: {dates}, beyond what the calendar knows: {who}" for dates, who in unknown if dates]
+    for why, far in (("beyond what the calendar knows", True), ("nothing tells", False)):
+        told = {name: _days(_unknown(coverage, name, far) & span) for name in pipeline.processors}
+        lines += [f"unknown: {dates}, {why}: {who}" for dates, who in _alike(pipeline, told) if dates]
     return wrapped([*lines, "next: backfill plan"])
+
+
+def _unknown(coverage: Coverage, name: str, far: bool) -> DateSet:
+    """Dates of which nobody knows: those ``far`` beyond the calendar, or those on which something is expected."""
+    unknown, known = coverage.processors[name].states[State.UNKNOWN], coverage.calendar(name).known()
+    return unknown - known if far else unknown & known
 
 
 def _group_lines(title: str, dates: DateSet, coverage: Coverage, pipeline: Pipeline) -> list[str]:
@@ -62,6 +76,13 @@ def _measure_line(one: Forecast, pipeline: Pipeline) -> str:
         f"{pipeline.layer(one.layer).short} {number(one.now)} of {number(one.wanted)} {key_words(one.key)}, "
         f"{percent(one.now, one.wanted)}, ceiling {percent(one.ceiling, one.wanted)}"
     )
+
+
+def _over_words(over: Carried | None, pipeline: Pipeline) -> str:
+    """How much of the layer before has come into a layer."""
+    if over is None or not over.held:
+        return ""
+    return f"; of {pipeline.layer(over.before).short}'s {number(over.held)}: {percent(over.carried, over.held)}"
 
 
 def _table(coverage: Coverage, pipeline: Pipeline, span: DateSet) -> list[str]:

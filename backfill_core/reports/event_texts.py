@@ -43,7 +43,8 @@ def event_line(event: Event, state: RunState) -> str:
             return f"skipped {event.processor} {dates_words(event.dates, most=1)}: {event.why}"
         case UnitsEnded():
             tried = f" ({event.attempts} attempts)" if event.attempts > 1 else ""
-            return f"{event.word}: {event.processor} {dates_words(event.dates, most=1)}: {event.why}{tried}"
+            look = f". Look: backfill explain {event.processor} {event.dates.first}" if event.why.startswith("shrank") else ""
+            return f"{event.word}: {event.processor} {dates_words(event.dates, most=1)}: {event.why}{tried}{look}"
         case GateJudged():
             return verdict_line(Verdict.from_json(event.verdict))
         case DrainAsked():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from backfill_core.coverage import Coverage, State
 from backfill_core.dates import DateSet
@@ -12,29 +14,40 @@ from backfill_core.reports.words import dates_words, key_words, plural
 
 
 def gate_words(layer: Layer, gate: Gate) -> str:
-    """``L3 at least 90 % of games``."""
-    return _words(layer.short, gate.at_least, gate.key, gate.of)
+    """``L3 at least 90 % of games, by date``."""
+    return _words(layer.short, gate.at_least, gate.key, gate.of, str(gate.per))
 
 
-def _words(layer: str, share: float, key: str, of: str | None) -> str:
-    return f"{layer} at least {100 * share:.0f} % of {key_words(key)}" + (f" of {of}" if of else "")
+def _words(layer: str, share: float, key: str, of: str | None, per: str) -> str:
+    judged = {"date": "by date", "stage": "all dates together"}.get(per, f"over {per}")
+    return f"{layer} at least {100 * share:.0f} % of {key_words(key)}" + (f" of {of}" if of else "") + f", {judged}"
+
+
+def _words_of(verdict: Verdict) -> str:
+    return _words(verdict.short, verdict.required, verdict.key, verdict.of, verdict.per)
 
 
 def verdict_line(verdict: Verdict) -> str:
     """One gate's verdict; a closed one with its failing dates, a few of them with their numbers."""
-    words = _words(verdict.short, verdict.required, verdict.key, verdict.of)
+    words = _words_of(verdict)
     blocked = f", {plural(len(verdict.blocked), 'date')} blocked ({dates_words(verdict.blocked)})" if verdict.blocked else ""
     if verdict.passed:
         passed = len(verdict.judged) - len(verdict.blocked)
-        return f"gate passed: {words}, by date: {plural(passed, 'date')}{blocked}"
-    few = ", ".join(
-        f"{day} is invalid" if n in verdict.invalid else f"{day} has {verdict.counts[n][0]} of {verdict.counts[n][1]}"
-        for day, n in list(zip(verdict.failed, verdict.failed.numbers(), strict=True))[:3]
-    )
-    more = f" and {plural(len(verdict.failed) - 3, 'more date')}" if len(verdict.failed) > 3 else ""
-    return (
-        f"gate closed: {words}: {few}{more}{blocked}.{_withheld(verdict)} Look: backfill validate --dates {verdict.failed.first}"
-    )
+        return f"gate passed: {words}: {plural(passed, 'date')}{blocked}"
+    found = _few(verdict) + blocked
+    if verdict.overridden:
+        return f"gate overridden: {words}: {found}. Nothing is withheld: {verdict.overridden}"
+    return f"gate closed: {words}: {found}.{_withheld(verdict)} Look: backfill validate --dates {verdict.failed.first}"
+
+
+def _few(verdict: Verdict) -> str:
+    """What a few of the failing dates hold, or all of them together."""
+    numbers = verdict.failed.numbers()
+    if verdict.per == "stage":
+        return _has(verdict, numbers[0])
+    before = "" if verdict.per == "date" else f"{verdict.per} to "
+    few = ", ".join(f"{before}{day} {_has(verdict, n)}" for day, n in list(zip(verdict.failed, numbers, strict=True))[:3])
+    return few + (f" and {plural(len(numbers) - 3, 'more date')}" if len(numbers) > 3 else "")
 
 
 def _withheld(verdict: Verdict) -> str:
@@ -51,7 +64,7 @@ def _withheld(verdict: Verdict) -> str:
 
 def full_verdict_lines(verdict: Verdict) -> list[str]:
     """A verdict with every failing date, dates of the same numbers together."""
-    words = f"{_words(verdict.short, verdict.required, verdict.key, verdict.of)}, by date"
+    words = _words_of(verdict)
     if verdict.passed:
         return [f"gate holds: {words}: {plural(len(verdict.judged), 'date')}"]
     whole = ", which closes the layer" if verdict.closes_layer else ""
@@ -64,19 +77,53 @@ def full_verdict_lines(verdict: Verdict) -> list[str]:
 
 def _has(verdict: Verdict, number: int) -> str:
     have, want = verdict.counts[number]
-    return f"its rows are invalid, so that none of {want} count" if number in verdict.invalid else f"has {have} of {want}"
+    if number in verdict.invalid and verdict.per == "date":
+        return f"is invalid, so that none of {want} count"
+    has = "has" if verdict.per == "date" else "have"
+    return (
+        f"{has} {have} of {want}"
+        if want
+        else f"{has} nothing to be measured against, for {verdict.of or 'the calendar'} lacks it"
+    )
 
 
-def broken_lines(coverage: Coverage, processors: Iterable[str], dates: DateSet) -> list[str]:
-    """A line for each rule and expectation that rows break, and for each processor that holds less than it should."""
-    lines = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """What rows of a processor break, or lack, and on which dates."""
+
+    processor: str
+    #: The rule, as it is told; none: the table holds less than it should.
+    rule: str | None
+    dates: DateSet
+
+    def line(self) -> str:
+        if self.rule is None:
+            return f"partial: {self.processor}: {dates_words(self.dates)}"
+        return f"broken: {self.processor}: {self.rule}: {dates_words(self.dates)}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"processor": self.processor, "rule": self.rule, "dates": self.dates.to_json()}
+
+
+def validation_json(coverage: Coverage, verdicts: Iterable[Verdict], broken: Iterable[Broken]) -> dict[str, Any]:
+    """The stable shape of what was judged."""
+    gates, bad = [verdict.to_json() for verdict in verdicts], [each.to_json() for each in broken]
+    return {
+        "schema": 1,
+        "span": [str(coverage.span.first), str(coverage.span.last)],
+        "holds": not bad and all(gate["passed"] for gate in gates),
+        "gates": gates,
+        "broken": bad,
+    }
+
+
+def broken(coverage: Coverage, processors: Iterable[str], dates: DateSet) -> list[Broken]:
+    """Each rule and expectation that rows break, and each processor that holds less than it should."""
+    found = []
     for name in processors:
         covered = coverage.processors[name]
         judged = covered.expected & dates - covered.states[State.PENDING]
-        for rule, broken in covered.findings.broken.items():
-            if broken & judged:
-                lines.append(f"broken: {name}: {rule}: {dates_words(broken & judged)}")
-        partial = covered.states[State.PARTIAL] & dates
-        if partial:
-            lines.append(f"partial: {name}: {dates_words(partial)}")
-    return lines
+        for rule, days in covered.findings.broken.items():
+            found.append(Broken(processor=name, rule=rule, dates=days & judged))
+        found.append(Broken(processor=name, rule=None, dates=covered.states[State.PARTIAL] & dates))
+    return [each for each in found if each.dates]

@@ -9,6 +9,7 @@ from backfill_core.coverage import Coverage, ProcessorCoverage, State
 from backfill_core.dates import DateSet
 from backfill_core.graph import Pipeline
 from backfill_core.plan import Forecast
+from backfill_core.planning.carried import Carried, carried
 from backfill_core.planning.forecast import forecast
 
 SCHEMA = "backfill.coverage/1"
@@ -19,7 +20,11 @@ def coverage_json(pipeline: Pipeline, coverage: Coverage, groups: Mapping[str, D
     return {
         "schema": SCHEMA,
         "span": [str(coverage.span.first), str(coverage.span.last)],
-        "layers": [_measure_json(pipeline, measure) for measure in measures(pipeline, coverage)],
+        "layers": [
+            _measure_json(pipeline, measure)
+            | {"over": over.to_json() if (over := carried_into(pipeline, coverage, measure)) else None}
+            for measure in measures(pipeline, coverage)
+        ],
         "processors": [
             processor_json(coverage.processors[name], DateSet.of_span(coverage.span))
             | {"layer": processor.layer, "runs": pipeline.runs(name)}
@@ -48,6 +53,11 @@ def measures(pipeline: Pipeline, coverage: Coverage, dates: DateSet | None = Non
         for layer in pipeline.layers
         if layer.measured_by and pipeline.runs_in(layer.name)
     ]
+
+
+def carried_into(pipeline: Pipeline, coverage: Coverage, measure: Forecast) -> Carried | None:
+    """How much of the layer before a measured one is in it, over the coverage's span."""
+    return carried(pipeline, coverage, pipeline.layer(measure.layer), DateSet.of_span(coverage.span))
 
 
 def processor_json(covered: ProcessorCoverage, span: DateSet) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def seconds_left(state: RunState) -> tuple[float, float] | None:
     done = state.count(Word.DONE)
     if state.last_done is None or not done:
         return None
-    active = state.active(state.last_done)
+    active = state.active_at_done
     found = [active / done * state.left]
     if len(state.lately) > 1 and not state.paused_for:
         since, until = state.lately[0][0], state.lately[-1][0]
@@ -57,12 +57,10 @@ def _by_processor(state: RunState, active: float) -> list[float]:
 
 
 def pace_words(state: RunState) -> str:
-    """Rate and remaining time in a few words."""
-    left = seconds_left(state)
-    assert left is None or state.last_done is not None
-    if left is None or not (active := state.active(state.last_done)):  # type: ignore[arg-type]
+    """How many units a minute are verified."""
+    if not state.active_at_done:
         return "rate not known yet"
-    return f"{rate_words(60 * state.count(Word.DONE) / active)} a minute, {_range(*left)} to go"
+    return f"{rate_words(60 * state.count(Word.DONE) / state.active_at_done)} a minute"
 
 
 def rate_words(rate: float) -> str:
@@ -72,12 +70,16 @@ def rate_words(rate: float) -> str:
 def eta_words(state: RunState, now: datetime) -> str:
     """When the run will be done, as a range: ``ETA 13:25-13:50 UTC``."""
     left = seconds_left(state)
-    if state.paused:
+    if state.resting:
         return "ETA none while paused"
+    if state.draining or state.stopped:
+        return "ETA none: it is stopping"
     if left is None or state.last_done is None:
         return "ETA not known yet"
-    passed = (now - state.last_done).total_seconds()
+    passed = state.active(now) - state.active_at_done
     least, most = (max(0.0, seconds - passed) for seconds in left)
+    if not most and state.left:
+        return f"ETA overdue: nothing verified in {duration_words(passed)}"
     if most < 120:
         return f"ETA in {_range(least, most)}"
     first, last = ((now + timedelta(seconds=seconds)).astimezone(UTC) for seconds in (least, most))
@@ -91,13 +93,30 @@ def slow_lines(state: RunState, now: datetime) -> list[str]:
     """Calls in flight that take much longer than verified ones of the same processor did."""
     found = []
     for batch in state.in_flight.values():
-        name, out = batch.processors[0], (now - batch.at).total_seconds()
-        spent, count = state.worked.get(name, (0.0, 0))
-        usual = spent / count * len(batch.dates) if count else 0.0
-        if usual and out > max(_SLOW * usual, _SLOW_SECONDS):
+        out = (now - batch.at).total_seconds()
+        known = [state.worked[name] for name in batch.processors if name in state.worked]
+        usual = sum(spent / count for spent, count in known) * len(batch.dates)
+        if len(known) == len(batch.processors) and out > max(_SLOW * usual, _SLOW_SECONDS):
             days = dates_words(batch.dates, most=1)
-            found.append(f"slow: {name} {days} in flight {duration_words(out)}; usual {duration_words(usual)}")
+            found.append(
+                f"slow: {', '.join(batch.processors)} {days} in flight {duration_words(out)}; usual {duration_words(usual)}"
+            )
     return found
+
+
+def eta_told(state: RunState, now: datetime) -> str:
+    """The same, with what it rests on."""
+    words = eta_words(state, now)
+    return f"{words} (verified work only)" if any(sign.isdigit() for sign in words) and "overdue" not in words else words
+
+
+def breaker_lines(state: RunState) -> list[str]:
+    """The services that are left alone, and until when."""
+    return [
+        f"service {name} left alone until {moved.probe.astimezone(UTC):%H:%M:%S} UTC: it fails call after call"
+        for name, moved in sorted(state.breakers.items())
+        if moved.probe
+    ]
 
 
 def flying(state: RunState) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet
@@ -19,13 +19,15 @@ _TOGETHER = 3
 _STALE = 7
 
 
-def plan_lines(plan: Plan, pipeline: Pipeline, coverage: Coverage, head: Head, doing: str, *below: str) -> list[str]:
+def plan_lines(
+    plan: Plan, pipeline: Pipeline, coverage: Coverage, head: Head, doing: str, *below: str, notes: Iterable[str] = ()
+) -> list[str]:
     """A plan as people read it; its last line is what to type next: ``doing``, where there is anything to do.
 
-    ``below`` stands before it: what the plan may take and cost.
+    ``below`` stands before it: what the plan may take and cost. ``notes`` stand first: that less was looked at.
     """
     through = pipeline.layer(plan.request.through)
-    lines = [head.line(), f"through {through.name}" + "".join(f": {words}" for words in calendar_words(coverage))]
+    lines = [head.line(), *notes, f"through {through.name}" + "".join(f": {words}" for words in calendar_words(coverage))]
     name = min(max((len(planned.name) for planned in plan.planned().values()), default=0), _NAME) + 2
     if plan.units:
         lines.append(f"{'':{name}}{'UNITS':>7}  {'DATES':22}  WHY")
@@ -70,7 +72,7 @@ def _stage_lines(
         lines += _processor_lines(planned, coverage, name)
     layer = pipeline.layer(stage.layer)
     shown = [(gate, closures.get(gate.name)) for gate in layer.gates if gate.name in stage.gates]
-    return lines + [f"  gate: {gate_words(layer, gate)}, by date{_closure_words(closure)}" for gate, closure in shown]
+    return lines + [f"  gate: {gate_words(layer, gate)}{_closure_words(closure)}" for gate, closure in shown]
 
 
 def _closure_words(closure: Closure | None) -> str:

@@ -11,9 +11,19 @@ from backfill_core.events import Word
 from backfill_core.reports.causes import cluster_lines, clusters
 from backfill_core.reports.event_texts import instructed_line, limits_words
 from backfill_core.reports.gate_texts import verdict_line
-from backfill_core.reports.pace_texts import duration_words, eta_words, flying, per_minute, rate_words, seconds_left, slow_lines
+from backfill_core.reports.pace_texts import (
+    breaker_lines,
+    duration_words,
+    eta_told,
+    flying,
+    per_minute,
+    rate_words,
+    seconds_left,
+    slow_lines,
+)
 from backfill_core.reports.plan_texts import blocked_lines
 from backfill_core.reports.remaining import remaining
+from backfill_core.reports.trouble_texts import identity_line
 from backfill_core.reports.words import WIDTH, dates_words, key_words, number, percent, plural, wrapped
 from backfill_core.run_state import RunState
 
@@ -28,7 +38,7 @@ def run_word(state: RunState, *, alive: bool) -> str:
         return "DIED"
     if state.draining:
         return "DRAINING"
-    return "PAUSED" if state.paused else "RUNNING"
+    return "PAUSED" if state.resting else "RUNNING"
 
 
 def took_words(state: RunState, now: datetime, *, alive: bool) -> str:
@@ -92,6 +102,10 @@ def status_json(state: RunState, now: datetime, *, alive: bool) -> dict[str, Any
             }
             for name, planned in state.plan.planned().items()
         ],
+        "breakers": [
+            {"service": name, "position": moved.position, "probe": moved.probe.isoformat() if moved.probe else None}
+            for name, moved in sorted(state.breakers.items())
+        ],
         "causes": [each.to_json() for each in clusters(state)],
         "exit_code": state.ended.exit_code if state.ended else None,
         "exit_reason": state.ended.exit_reason if state.ended else None,
@@ -102,23 +116,25 @@ def status_json(state: RunState, now: datetime, *, alive: bool) -> dict[str, Any
 def progress_lines(state: RunState, now: datetime) -> list[str]:
     """How a run under way is getting on."""
     empty = sum(map(len, state.wrote_nothing.values()))
-    eta = eta_words(state, now)
+    eta = eta_told(state, now)
     lines = [
-        f"in flight {flying(state)}   to go {state.left:,}   {eta} (verified work only)",
+        f"in flight {flying(state)}   to go {state.left:,}   {eta}",
         f"wrote nothing {empty}   unverified {state.unverified}",
     ]
     if state.paused:
         lines.append(instructed_line(state.paused))
+    if state.identity_lost:
+        lines.append(identity_line(state.identity_lost, state.name))
     if state.cancelled:
         lines.append(instructed_line(state.cancelled))
     if state.concurrency or state.caps:
         lines.append(f"throttled: {limits_words(state.concurrency, state.caps)}")
-    return lines + slow_lines(state, now)
+    return [*lines, *breaker_lines(state), *slow_lines(state, now)]
 
 
 def next_command(state: RunState, *, alive: bool) -> str:
     """What to type next."""
-    if state.ended is None and alive and state.paused and not state.draining:
+    if state.ended is None and alive and state.resting and not state.draining:
         return f"backfill continue {state.name}"
     failed = clusters(state, (Word.FAILED, Word.DECLINED))
     if failed:

@@ -17,6 +17,9 @@ from backfill_core.events import (
 )
 from backfill_core.reports.words import dates_words
 
+#: How a reason begins that tells what a table holds, and nothing else.
+_TABLE_SAYS = ("wrote nothing", "partial", "invalid", "rows are older")
+
 
 def trouble_line(event: Event, run: str) -> str:
     """The line for an event that tells of trouble; nothing for any other."""
@@ -33,17 +36,15 @@ def trouble_line(event: Event, run: str) -> str:
                 case _:
                     return f"again: {what}. Attempt {event.attempt + 1} at {_clock(event.again)}."
         case UnitsUnverified():
-            when = f"One retry at {_clock(event.again)}." if event.again else "Not tried again: the run is stopping."
-            return f"unverified: {event.processor} {dates_words(event.dates, most=1)}: {event.why}. {when}"
+            return _unverified(event)
         case BreakerMoved():
             if event.probe is None:
                 return f"service {event.service} answers again"
             return f"service {event.service} fails call after call: left alone until {_clock(event.probe)}, then one call asks"
         case IdentityLost():
-            since = f"since {_clock(event.at)}"
-            return f"paused: no identity {since}: {event.why}. No unit was failed. Log in, then: backfill continue {run}"
+            return identity_line(event, run)
         case IdentityBack():
-            return "identity is back: the run goes on"
+            return "there is an identity token again: the run goes on"
         case RunStopped():
             return f"stopping: {event.why}; what is in flight comes home, nothing new starts"
         case ChangedUnderneath():
@@ -52,6 +53,22 @@ def trouble_line(event: Event, run: str) -> str:
             return f"changed underneath: {what}, since this run was planned. What reads them is stale"
         case _:
             return ""
+
+
+def _unverified(event: UnitsUnverified) -> str:
+    claim = "said to be done, but " if event.why.startswith(_TABLE_SAYS) else ""
+    what = f"{event.processor} {dates_words(event.dates, most=1)}: {claim}{event.why}"
+    if event.again is None:
+        return f"unverified: {what}. Not tried again: the run is stopping."
+    lock = (event.again - event.at).total_seconds() >= 1
+    return f"unverified: {what}. {'A lock may be held; one' if lock else 'One'} retry at {_clock(event.again)}."
+
+
+def identity_line(lost: IdentityLost, run: str) -> str:
+    """Why a run waits that cannot say who it is, and what to do."""
+    since = lost.at.astimezone(UTC).strftime("%H:%M UTC")
+    said = f" ({lost.why})" if lost.why else ""
+    return f"paused: no identity token since {since}. No unit was failed. Log in, then: backfill continue {run}{said}"
 
 
 def _clock(at: datetime) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from random import Random
 
+from backfill_core.scheduling.calling import Calling
 from backfill_core.scheduling.lanes import NEVER
-from backfill_core.scheduling.scheduler import Calling, Scheduler
+from backfill_core.scheduling.scheduler import Scheduler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +26,17 @@ class Simulation:
 
 
 def drawn(samples: Mapping[str, Sequence[float]], seed: int) -> Callable[[Calling], float]:
-    """Durations of calls: seconds a unit drawn from the samples of its processor, none where there are none, times its units.
+    """Durations of calls: for each of its processors seconds a unit, drawn from its samples (none where there are none), times
+    its dates.
 
     One draw a call: what makes a unit slow makes its whole call slow.
     """
     random = Random(seed).random
 
     def seconds(calling: Calling) -> float:
-        seen = samples.get(calling.processor)
-        return seen[int(random() * len(seen))] * calling.units if seen else 0.0
+        drawn = random()
+        seen = [of for name in calling.batch.processors if (of := samples.get(name))]
+        return sum(of[int(drawn * len(of))] for of in seen) * len(calling.batch.dates)
 
     return seconds
 
@@ -59,6 +62,7 @@ def simulate(scheduler: Scheduler, seconds: Callable[[Calling], float]) -> Simul
             units += calling.units
             for name in calling.batch.processors:
                 scheduler.ended(name, calling.batch.dates)
+            scheduler.followed()  # they have ended as well
         elif wake < NEVER:
             now = max(now, wake)
         else:
@@ -76,6 +80,8 @@ def advance(scheduler: Scheduler) -> None:
         chosen, gates, layers = scheduler.to_judge(), scheduler.gates_due(), scheduler.layers_due()
         for name, dates in chosen.items():
             scheduler.admitted(name, dates)
+        for name, dates in scheduler.to_judge_ahead().items():
+            scheduler.may_follow(name, dates)
         for name, dates in gates.items():
             scheduler.ended(name, dates)
         for layer in layers:

@@ -49,10 +49,14 @@ class Work:
     #: Most dates in one call, and whether they are of one month.
     most: int = 1
     by_month: bool = False
+    #: Days of the calendar, ascending, of which a call leaves none out between its dates; none: it may leave any out.
+    along: Sequence[int] = ()
     #: What its calls share with others and may be capped; see `lanes`.
     lanes: tuple[str, ...] = ()
     #: Processors of the same name here go together in one call a date.
     together: str | None = None
+    #: Whether it may go in the very call that has the units of its date that it needs, behind them.
+    in_order: bool = False
     #: Calls at most when each fails in passing, and seconds before the second.
     attempts: int = 3
     backoff: float = 0.0
@@ -106,8 +110,9 @@ def gate_name(layer: str) -> str:
 def with_gates(pipeline: Pipeline, plan: Plan, works: Sequence[Work]) -> list[Work]:
     """The same work for a run in which a date goes on as soon as its gates pass.
 
-    A gate of a date waits for the layer's units of that date. A unit of a later layer waits for the gates of its own date, and
-    for those of each date in the windows that it has on processors of that layer.
+    A gate of a date waits for the layer's units of that date, and where one of them judges several dates together, for all of
+    the layer's. A unit of a later layer waits for the gates of its own date, and for those of each date in the windows that it
+    has on processors of that layer.
     """
     gated = {stage.layer for stage in plan.stages if stage.gates}
     found: list[Work] = []
@@ -117,6 +122,8 @@ def with_gates(pipeline: Pipeline, plan: Plan, works: Sequence[Work]) -> list[Wo
         if stage.layer in gated:
             dates = union(work.dates for work in own)
             days = [(day, day) for day in dates.numbers()]
+            if days and any(gate.per != "date" for gate in pipeline.layer(stage.layer).gates if gate.name in stage.gates):
+                days = [(days[0][0], days[-1][1])] * len(days)
             waits = tuple(Wait.of(work.name, days) for work in own)
             found.append(Work(name=gate_name(stage.layer), layer=stage.layer, dates=dates, waits=waits, gate=True))
     return found
@@ -153,9 +160,11 @@ def _work(
         waits=_waits(pipeline, name, dates, calendars),
         most=1 if chained else spec.max_dates,
         by_month=spec.by_month,
+        along=calendars[pipeline.processors[name].calendar].expected.numbers() if spec.consecutive else (),
         lanes=(*lanes, service_lane(spec.service.name)) if spec.service else tuple(lanes),
         # One spec carries a call out: of another kind it is another call.
         together=f"{layer}, {type(spec).__name__} {spec.together}" if spec.together else None,
+        in_order=spec.in_order,
         attempts=spec.attempts,
         backoff=spec.backoff,
         limit=spec.time_limit,

@@ -29,6 +29,8 @@ DUCKDB_TYPES = {
     "NUMERIC": "DECIMAL(38,9)",
 }  # fmt: skip
 _INGESTION = ("_PARTITIONDATE", "_PARTITIONTIME")
+#: How the metadata names partitions of each length.
+_PARTITION_NAMES = {"HOUR": "%Y%m%d%H", "DAY": "%Y%m%d", "MONTH": "%Y%m", "YEAR": "%Y"}
 #: Bytes that reading one value takes; of a text this many on average.
 _WIDTHS = {"BOOL": 1, "STRING": 16}
 
@@ -48,8 +50,14 @@ class HeldTable:
     columns: dict[str, str]
     #: The column by which it is partitioned, or a pseudo-column.
     partition: str | None = None
+    #: How long a partition is, as BigQuery says it: HOUR, DAY, MONTH or YEAR.
+    by: str = "DAY"
+    #: Rows that were streamed in and are in no partition yet, as the metadata counts them.
+    streamed: int = 0
     require_filter: bool = False
     expires_days: float | None = None
+    #: When the table as a whole is deleted.
+    ends: datetime | None = None
     modified: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -276,9 +284,11 @@ class Engine:
     def _partition_rows(self, dataset: str, name: str, table: HeldTable) -> list[tuple[Any, ...]]:
         if table.partition is None:
             return [(name, None, self.count(dataset, name), table.modified)]
-        day = f"strftime(CAST({_quoted(table.partition)} AS DATE), '%Y%m%d')"
-        found = self.cursor().execute(f"SELECT {day}, COUNT(*) FROM {_quoted(dataset, name)} GROUP BY 1").fetchall()
-        return [(name, day or "__NULL__", count, table.modified) for day, count in found]
+        name_of = f"strftime(CAST({_quoted(table.partition)} AS TIMESTAMP), '{_PARTITION_NAMES[table.by]}')"
+        found = self.cursor().execute(f"SELECT {name_of}, COUNT(*) FROM {_quoted(dataset, name)} GROUP BY 1").fetchall()
+        if table.streamed:
+            found.append(("__UNPARTITIONED__", table.streamed))
+        return [(name, partition or "__NULL__", count, table.modified) for partition, count in found]
 
     def _scanned(self, statement: exp.Expr, params: Mapping[str, tuple[str, Any]]) -> int:
         """Bytes that a statement reads: of each table the columns it names, in the partitions that its filter leaves."""

@@ -70,6 +70,8 @@ class Job:
     cancelled: threading.Event = field(default_factory=threading.Event)
     cursor: Any = None
     ended: float = 0.0
+    #: Whose job it is: only whoever may see the jobs of all is told of another's.
+    owner: str = ""
 
     @property
     def text(self) -> str:
@@ -85,7 +87,7 @@ class BigQueryServer:
         self.jobs: dict[str, Job] = {}
         #: Every request that came: its route and its path.
         self.requests: list[tuple[str, str]] = []
-        #: Permissions on tables that the caller lacks.
+        #: Permissions that the caller lacks: those on tables, and `bigquery.jobs.listAll`.
         self.denied: set[str] = set()
         #: How far the server's clock is ahead of ours, in seconds.
         self.skew = 0.0
@@ -261,8 +263,11 @@ class BigQueryServer:
         return found | ({"pageToken": str(first + most)} if first + most < len(answer.rows) else {})
 
     def listed(self, asked: Mapping[str, str]) -> dict[str, Any]:
-        wanted = asked.get("stateFilter", "").upper()
-        return {"jobs": [self.resource(job) for job in self.jobs.values() if not wanted or job.state == wanted]}
+        wanted, everybody = asked.get("stateFilter", "").upper(), asked.get("allUsers", "").lower() == "true"
+        if everybody and "bigquery.jobs.listAll" in self.denied:
+            raise Refused(403, "accessDenied", "Access Denied: User does not have bigquery.jobs.listAll permission")
+        seen = [job for job in self.jobs.values() if everybody or not job.owner]
+        return {"jobs": [self.resource(job) for job in seen if not wanted or job.state == wanted]}
 
     def query(self, body: Mapping[str, Any]) -> dict[str, Any]:
         query = {key: body[key] for key in ("query", "queryParameters", "maximumBytesBilled") if key in body}
@@ -293,8 +298,10 @@ class BigQueryServer:
         if table.partition is not None:
             own = {} if table.partition.startswith("_PARTITION") else {"field": table.partition}
             ends = {"expirationMs": str(int(table.expires_days * 86_400_000))} if table.expires_days else {}
-            found["timePartitioning"] = {"type": "DAY", **own, **ends}
+            found["timePartitioning"] = {"type": table.by, **own, **ends}
             found["requirePartitionFilter"] = table.require_filter
+        if table.ends is not None:
+            found["expirationTime"] = str(int(table.ends.timestamp() * 1000))
         return found
 
     def tables(self, dataset: str) -> dict[str, Any]:

@@ -1,38 +1,156 @@
 """The part of Google Cloud that a project's target uses, on this machine: ``python -m backfill_core.testing.local_cloud``.
 
-It serves a BigQuery that holds the tables the project declares, with the rows of an embedded warehouse in them, until it is
-stopped. Nothing it does is kept.
+A BigQuery that holds the tables the project declares, with the rows of an embedded warehouse in them; the services that its
+`Http` specs call, which compute what the project's local specs compute, on the tables of that BigQuery; and the metadata server
+that gives identity tokens for them. Nothing they do is kept.
+
+    with LocalCloud(open_project(folder, "gcp"), environment) as cloud:
+        cloud.services["l4"].faults.add(ServiceFault(Trouble.LOCK_HELD, match="2025-01-10"))
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from urllib.parse import urlsplit
 
+from backfill_core.dates import Span
 from backfill_core.errors import BackfillError, BadUsage
 from backfill_core.graph import Pipeline
+from backfill_core.model.hosts import is_loopback
+from backfill_core.model.http import Http
 from backfill_core.model.table import Table
+from backfill_core.observe import read_calendars
+from backfill_core.project.load import load_project
 from backfill_core.project.session import Place, Session, open_place, open_project
 from backfill_core.project.settings import GcpTarget, LocalTarget
 from backfill_core.queries.dialect import BIGQUERY, Names
 from backfill_core.queries.named import named
 from backfill_core.testing.bigquery_server import BigQueryServer
+from backfill_core.testing.layer_services import KINDS, Job, LayerService, Limits
+from backfill_core.testing.local_jobs import LocalJobs
+from backfill_core.testing.metadata_server import MetadataServer
+from backfill_core.testing.service_server import ServiceServer
+
+#: Where a service is: a variable or a host, and the path behind it.
+_PLACE = re.compile(r"(\$\{(?P<variable>\w+)\}|https?://[^/{}?#]+)(?P<path>/[^?#]*)?")
 
 
-def serve_project(session: Session, *, source: Path | None, port: int = 0) -> BigQueryServer:
-    """A server, not yet started, with every table that the project declares; those of a DuckDB file are filled from there."""
-    target = session.target
-    assert isinstance(target, GcpTarget)
-    server = BigQueryServer(target.project, location=target.location, port=port)
-    names = Names(datasets=target.datasets, prefix=target.prefix, project=target.project)
-    make_tables(server, session.pipeline, names)
-    if source is not None:
-        copy_rows(server, source)
-    return server
+@dataclass(slots=True)
+class _Plan:
+    """A service to be: where it is called, and who is in it."""
+
+    path: str
+    port: int
+    #: Variables that name its address.
+    variables: set[str] = field(default_factory=set)
+    #: Specs by the processor's name.
+    specs: dict[str, Http] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> bool | str:
+        """Whether it wants identity tokens, and for which audience if not for its address."""
+        return next((spec.identity for spec in self.specs.values() if spec.identity), False)
+
+
+class LocalCloud:
+    """A BigQuery, and a server for each service that the project's specs call. A context manager, or `start` and `stop`."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        source: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+        pace: float = 0.0,
+        jobs: Mapping[str, Job] | None = None,
+    ) -> None:
+        """The rows of ``source``, a DuckDB file, are in it from the start. ``jobs`` are what its services do for a processor,
+        where that is not what the project's local spec says.
+
+        Its ports are those of the target's api_endpoint and, in ``variables``, of the services' addresses; without ``variables``
+        they are free ones. ``pace`` times the ``seconds`` of its spec is what a date takes a service at least.
+
+        Raises BadUsage for a service that cannot be served.
+        """
+        target = session.target
+        if not isinstance(target, GcpTarget):
+            raise BadUsage(message=f'target "{session.target_name}" is no cloud: its runtime is "{target.runtime}"')
+        port = urlsplit(str(target.api_endpoint)).port or 0 if variables is not None else 0
+        self.session = session
+        self.names = Names(datasets=target.datasets, prefix=target.prefix, project=target.project)
+        self.bigquery = BigQueryServer(target.project, location=target.location, port=port)
+        make_tables(self.bigquery, session.pipeline, self.names)
+        if source is not None:
+            copy_rows(self.bigquery, source)
+        host = target.metadata_host if variables is not None else None
+        self.metadata = MetadataServer(port=urlsplit(f"//{host or ''}").port or 0)
+        self.services: dict[str, ServiceServer] = {}
+        self._variables: dict[str, ServiceServer] = {}
+        plans = _plans(session.pipeline, variables)
+        given = jobs or {}
+        local = self._jobs() if any(each not in given for plan in plans.values() for each in plan.specs) else None
+        for name, plan in plans.items():
+            doing = {each: given.get(each) or local.job(each) for each in plan.specs}  # type: ignore[union-attr]
+            server = _server(plan, doing, pace)
+            if plan.identity:
+                server.refuses = partial(self._refuses, plan.identity if isinstance(plan.identity, str) else server.url)
+            self.services[name] = server
+            self._variables |= dict.fromkeys(plan.variables, self.services[name])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which `backfill` finds all this."""
+        of = f"BACKFILL_TARGETS__{self.session.target_name.upper()}__"
+        found = {f"{of}API_ENDPOINT": self.bigquery.url, f"{of}METADATA_HOST": self.metadata.host}
+        return found | {name: server.url for name, server in self._variables.items()}
+
+    def behind(self, name: str) -> LayerService:
+        """What stands behind the server of a service."""
+        behind = self.services[name].behind
+        assert isinstance(behind, LayerService)
+        return behind
+
+    def start(self) -> LocalCloud:
+        self.bigquery.start()
+        self.metadata.start()
+        for server in self.services.values():
+            server.start()
+        return self
+
+    def stop(self) -> None:
+        for server in self.services.values():
+            server.stop()
+        self.metadata.stop()
+        self.bigquery.stop()
+
+    def __enter__(self) -> LocalCloud:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _refuses(self, audience: str, authorization: str | None) -> str:
+        return self.metadata.check(authorization, audience)
+
+    def _jobs(self) -> LocalJobs:
+        """What the services do: the same project's specs for an embedded warehouse."""
+        session = self.session
+        found, _ = load_project(session.root)
+        pipeline = Pipeline.build(found, "local")
+        today = session.today(None)
+        calendars = read_calendars(pipeline, session.landing, Span(session.settings.from_ or today, date(today.year + 1, 12, 31)))
+        names = Names(datasets=self.names.datasets, prefix=self.names.prefix)
+        return LocalJobs(pipeline, self.bigquery.engine, names, calendars, session.root, session.landing.root)
 
 
 def make_tables(server: BigQueryServer, pipeline: Pipeline, names: Names) -> None:
@@ -58,6 +176,51 @@ def copy_rows(server: BigQueryServer, source: Path) -> None:
     cursor.close()
 
 
+def _plans(pipeline: Pipeline, variables: Mapping[str, str] | None) -> dict[str, _Plan]:
+    """The services that the graph's specs call, by name. Raises BadUsage for one that cannot be served here."""
+    plans: dict[str, _Plan] = {}
+    for processor in pipeline.processors.values():
+        spec = processor.spec_for(pipeline.runtime)
+        if not isinstance(spec, Http):
+            continue
+        where = f"{pipeline.declared[processor.name].where}: {processor.name}"
+        place = _PLACE.match(spec.url)
+        path = (place["path"] or "") if place else ""
+        if place is None or path not in KINDS:
+            raise BadUsage(message=f"{where} calls {spec.url}: of services there are here {', '.join(sorted(KINDS))}")
+        name = spec.service.name if spec.service else place[0].partition(path)[0]
+        variable = place["variable"] or ""
+        plan = plans.setdefault(name, _Plan(path, _port(where, place[1], variable, variables)))
+        if plan.path != path:
+            raise BadUsage(message=f"{where} calls {path} of the service {name}, and others call {plan.path} of it")
+        plan.variables |= {variable} - {""}
+        plan.specs[processor.name] = spec
+    return plans
+
+
+def _port(where: str, place: str, variable: str, variables: Mapping[str, str] | None) -> int:
+    """The port at which a service is to be, 0 for any. Raises BadUsage for an address that is not of this machine."""
+    if variables is None and variable:
+        return 0
+    url = (variables or {}).get(variable, "") if variable else place
+    parts = urlsplit(url)
+    if not is_loopback(parts.hostname or "") or parts.port is None:
+        said = f"{variable} is {url or 'not set'}" if variable else f"its address is {url}"
+        raise BadUsage(message=f"{where}: {said}. Here it is served at an address like http://127.0.0.1:9053")
+    return parts.port
+
+
+def _server(plan: _Plan, jobs: Mapping[str, Job], pace: float) -> ServiceServer:
+    known = {each: spec.known_as or each for each, spec in plan.specs.items()}
+    service = next(iter(plan.specs.values())).service
+    limits = Limits(
+        lock=service.lock if service else 0.0,
+        seconds={known[each]: pace * (spec.seconds or 0.0) for each, spec in plan.specs.items()},
+    )
+    behind = KINDS[plan.path]({known[each]: job for each, job in jobs.items()}, limits)
+    return ServiceServer(behind, port=plan.port, places=service.in_flight if service else None)
+
+
 def _source(place: Place) -> Path | None:
     """The embedded warehouse of the same project, where it has one."""
     for target in place.settings.targets.values():
@@ -66,32 +229,37 @@ def _source(place: Place) -> Path | None:
     return None
 
 
-def _opened(project: Path, target: str) -> BigQueryServer:
-    """The server that a target's settings name. Raises BackfillError, or OSError where its port is taken."""
+def _opened(project: Path, target: str, pace: float) -> LocalCloud:
+    """The cloud that a target's settings name. Raises BackfillError, or OSError where a port is taken."""
     place = open_place(project, target)
     if not isinstance(place.target, GcpTarget) or place.target.api_endpoint is None:
         raise BadUsage(message=f'target "{target}" has no api_endpoint: set one on 127.0.0.1, to be served there')
-    port = urlsplit(str(place.target.api_endpoint)).port or 0
-    return serve_project(open_project(project, target), source=_source(place), port=port)
+    return LocalCloud(open_project(project, target), source=_source(place), variables=place.variables, pace=pace)
 
 
 def main() -> int:
     """Serves until it is stopped."""
-    parser = argparse.ArgumentParser(prog="python -m backfill_core.testing.local_cloud", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m backfill_core.testing.local_cloud", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--project", type=Path, default=Path(), metavar="DIR")
     parser.add_argument("--target", default="gcp", metavar="NAME")
+    parser.add_argument("--pace", type=float, default=0.0, help="times the seconds of its spec: what a date takes")
     chosen = parser.parse_args()
     try:
-        server = _opened(chosen.project, chosen.target)
+        cloud = _opened(chosen.project, chosen.target, chosen.pace)
     except (BackfillError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with server:
-        filled = sum(bool(server.engine.count(*name)) for name in server.engine.tables)
-        print(f"BigQuery at {server.url}: {len(server.engine.tables)} tables, {filled} with rows", flush=True)
+    with cloud:
+        engine = cloud.bigquery.engine
+        filled = sum(bool(engine.count(*name)) for name in engine.tables)
+        print(f"BigQuery at {cloud.bigquery.url}: {len(engine.tables)} tables, {filled} with rows")
+        for name, server in cloud.services.items():
+            print(f"{name} at {server.url}: {', '.join(cloud.behind(name).jobs)}")
+        if cloud.services:
+            print(f"metadata server, for identity tokens, at {cloud.metadata.host}")
         print(f"next: backfill plan --target {chosen.target}", flush=True)
         stopped.wait()
     return 0

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
-from backfill_core.adapters.sqlite_journal import LAPSE, lease_words
+from backfill_core.adapters.sqlite_journal import LAPSE, held
 from backfill_core.attempts import about
 from backfill_core.durations import Durations
-from backfill_core.errors import LeaseLost, NotUnderWay, WarehouseHeld
+from backfill_core.errors import LeaseLost, NotUnderWay
 from backfill_core.events import Event, Instruction, RunStarted
 from backfill_core.model.units import Unit
-from backfill_core.ports import Clock, Lease
+from backfill_core.ports import Clock, Holds, Lease
 
 
 class MemoryJournal:
@@ -23,16 +23,21 @@ class MemoryJournal:
         self.host = host
         self.ended = ended
         self._events: dict[str, list[Event]] = {}
-        self._leases: dict[str, Lease] = {}
+        #: Each with whether its resource is written.
+        self._leases: list[tuple[Lease, bool]] = []
         self._instructions: list[tuple[str, Instruction]] = []
 
-    def begin(self, started: RunStarted, resource: str) -> str:
-        held, now = self.lease(resource), self.clock.now()
-        if held is not None:
-            raise WarehouseHeld(who=lease_words(held, now), path=resource, look=f"Look: backfill status {held.run}")
+    def begin(self, started: RunStarted, holds: Holds) -> str:
+        now = self.clock.now()
+        for lease, writes in self._in_the_way(holds):
+            if self._alive(lease):
+                raise held(lease, now, writes=writes)
+            self._drop(lease.run)
         run = f"r{len(self._events) + 1}"
         self._events[run] = [started]
-        self._leases[resource] = Lease(resource=resource, run=run, pid=started.pid, host=started.host, since=now, heartbeat=now)
+        for resource in (*holds.writes, *holds.reads):
+            lease = Lease(resource=resource, run=run, pid=started.pid, host=started.host, since=now, heartbeat=now)
+            self._leases.append((lease, resource in holds.writes))
         return run
 
     def append(self, run: str, events: Iterable[Event]) -> None:
@@ -42,11 +47,10 @@ class MemoryJournal:
         self._events[run] += happened
 
     def renew(self, run: str) -> None:
-        held = self._held_by(run)
-        if not held:
+        if not self._held_by(run):
             raise LeaseLost(run=run, holder="another run")
-        for lease in held:
-            self._leases[lease.resource] = replace(lease, heartbeat=self.clock.now())
+        beat = self.clock.now()
+        self._leases = [(replace(each, heartbeat=beat) if each.run == run else each, writes) for each, writes in self._leases]
 
     def instruct(self, run: str, instruction: Instruction) -> int:
         if self.held_by(run) is None:
@@ -60,8 +64,7 @@ class MemoryJournal:
 
     def end(self, run: str, event: Event) -> None:
         self._events[run].append(event)
-        for lease in self._held_by(run):
-            del self._leases[lease.resource]
+        self._drop(run)
 
     def events(self, run: str, *, after: int = 0) -> list[tuple[int, Event]]:
         return [(number, event) for number, event in enumerate(self._events.get(run, ()), start=1) if number > after]
@@ -82,8 +85,7 @@ class MemoryJournal:
         return found.seconds
 
     def lease(self, resource: str) -> Lease | None:
-        held = self._leases.get(resource)
-        return held if held is not None and self._alive(held) else None
+        return next((lease for lease, _ in self._leases if lease.resource == resource and self._alive(lease)), None)
 
     def held_by(self, run: str) -> Lease | None:
         return next((lease for lease in self._held_by(run) if self._alive(lease)), None)
@@ -92,7 +94,19 @@ class MemoryJournal:
         """Keeps what it knows: there is nothing to let go."""
 
     def _held_by(self, run: str) -> list[Lease]:
-        return [lease for lease in self._leases.values() if lease.run == run]
+        return [lease for lease, _ in self._leases if lease.run == run]
+
+    def _in_the_way(self, holds: Holds) -> list[tuple[Lease, bool]]:
+        """Leases that what is to be held does not go with, each with whether it is to be written."""
+        wanted = dict.fromkeys(holds.reads, False) | dict.fromkeys(holds.writes, True)
+        return [
+            (lease, wanted[lease.resource])
+            for lease, writes in self._leases
+            if lease.resource in wanted and (writes or wanted[lease.resource])
+        ]
+
+    def _drop(self, run: str) -> None:
+        self._leases = [(lease, writes) for lease, writes in self._leases if lease.run != run]
 
     def _alive(self, held: Lease) -> bool:
         gone = held.host == self.host and held.pid in self.ended

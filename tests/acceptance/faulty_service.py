@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -48,12 +49,18 @@ class Service:
 
     answer: Callable[[Asked, int], Said]
     asked: list[Asked] = field(default_factory=list)
+    #: Requests that see whether it is there, and what it says to them: it does no work for them.
+    probes: list[Asked] = field(default_factory=list)
+    probed: Callable[[Asked], Said] = field(default=lambda _asked: Said(404))
     over: Event = field(default_factory=Event)
     came: Event = field(default_factory=Event)
     url: str = ""
     lock: Lock = field(default_factory=Lock)
 
     def take(self, asked: Asked) -> Said:
+        if asked.path == "/robots.txt":
+            self.probes.append(asked)
+            return self.probed(asked)
         with self.lock:
             before = sum(each.path == asked.path for each in self.asked)
             self.asked.append(asked)
@@ -62,7 +69,7 @@ class Service:
 
 
 @contextmanager
-def serving(answer: Callable[[Asked, int], Said] | Said) -> Iterator[Service]:
+def serving(answer: Callable[[Asked, int], Said] | Said, tls: ssl.SSLContext | None = None) -> Iterator[Service]:
     """The service, up on a free port of this machine."""
     service = Service((lambda _asked, _before: answer) if isinstance(answer, Said) else answer)
 
@@ -83,7 +90,9 @@ def serving(answer: Callable[[Asked, int], Said] | Said) -> Iterator[Service]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.disable_nagle_algorithm = True
-    service.url = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    service.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -18,7 +18,8 @@ def copy_of_reference(folder: Path, first: str) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "pyproject.toml").write_text(
         f'[tool.backfill]\nfrom = "{first}"\ntimezone = "America/New_York"\n'
-        '[tool.backfill.targets.local]\nruntime = "local"\nwarehouse = "w.duckdb"\nlanding = "landing"\n',
+        '[tool.backfill.targets.local]\nruntime = "local"\nwarehouse = "w.duckdb"\nlanding = "landing"\n'
+        '[tool.backfill.targets.gcp]\nruntime = "gcp"\nproject = "local-cloud"\nlanding = "landing"\nconcurrency = 16\n',
         encoding="utf-8",
     )
     return folder

@@ -24,7 +24,7 @@ from projects import backfill
 from slow_shop import BEGUN, SPAN, ask, asked, begin, begin_slow, end_all, execute, finish, make_slow_shop, wait_for
 
 #: How often a run is killed: a few times here, many in `make soak`.
-KILLS = int(os.environ.get("BACKFILL_KILLS", "10"))
+KILLS = int(os.environ.get("SOAK_KILLS", "10"))
 HUMBLE = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"] if os.geteuid() == 0 else []
 
 

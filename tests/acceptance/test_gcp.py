@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,85 +19,23 @@ import duckdb
 import pytest
 
 from backfill_core.testing.bigquery_engine import HeldTable
-from backfill_core.testing.bigquery_server import BigQueryServer, Fault
+from backfill_core.testing.bigquery_server import BigQueryServer, Fault, Job
+from cloud_shop import add_gate, fill_orders, make_tables, write_shop
 from projects import backfill
 
-SETTINGS = """
-from = "2024-05-01"
-target = "cloud"
-[targets.cloud]
-runtime = "gcp"
-project = "shop-project"
-prefix = "test_"
-landing = "landing"
-api_endpoint = "URL"
-"""
-LAYERS = """
-from datetime import date
-from backfill_core import EveryDay, Layer
-DAILY = EveryDay("daily", since=date(2024, 5, 1))
-RAW = Layer("raw", aliases=("L1",), measured_by=("orders", "shop"))
-SUMS = Layer("sums", aliases=("L2",), after=("raw",), measured_by=("sums", "shop"))
-"""
-PLUGINS = """
-from backfill_core import SOURCE, KeysOf, Need, NotNull, Offending, Processor, Rows, Sql, Table, UniqueKey, days
-
-def table(name, ddl=None):
-    return Table(f"shop.{name}", date="day", key=("shop",), updated="written", ddl=ddl)
-
-DDL = "CREATE TABLE IF NOT EXISTS {table} (day DATE, shop STRING, amount INT64, written TIMESTAMP) PARTITION BY day"
-ORDERS = Processor("orders", layer="raw", calendar="daily", writes=table("orders"), complete_when=Rows(at_least=3),
-    rules=(UniqueKey(), NotNull("amount", share=0.9)), run=SOURCE)
-SUMS = Processor("sums", layer="sums", calendar="daily", writes=table("sums", DDL), needs=(Need("orders"),),
-    complete_when=KeysOf("orders"), rules=(UniqueKey(), Offending("same sum", sql="same.sql", reads=("orders",))),
-    run=Sql("sums.sql", max_dates=10))
-WEEKS = Processor("weeks", layer="sums", calendar="daily", writes=table("weeks", DDL),
-    needs=(Need("sums"), Need("sums", window=days(7), soft=True)), complete_when=KeysOf("sums"), rules=(UniqueKey(),),
-    run=Sql("weeks.sql", max_dates=10))
-"""
-SUMS = "SELECT day, shop, amount, CURRENT_TIMESTAMP() AS written FROM {orders} WHERE day BETWEEN @date_from AND @date_to\n"
-WEEKS = """
-SELECT t.day, t.shop, SUM(w.amount) AS amount, CURRENT_TIMESTAMP() AS written
-FROM {sums} AS t JOIN {sums} AS w ON w.shop = t.shop AND w.day BETWEEN DATE_SUB(t.day, INTERVAL 6 DAY) AND t.day
-WHERE t.day BETWEEN @date_from AND @date_to AND w.day BETWEEN DATE_SUB(@date_from, INTERVAL 6 DAY) AND @date_to
-GROUP BY t.day, t.shop
-"""
-SAME = """
-SELECT s.day FROM {sums} AS s JOIN {orders} AS o ON o.day = s.day AND o.shop = s.shop
-WHERE s.day BETWEEN @date_from AND @date_to AND o.day BETWEEN @date_from AND @date_to AND s.amount <> o.amount
-"""
-FIRST = date(2024, 5, 1)
 SPAN = ("--to", "2024-06-29", "--today", "2024-07-20")
-DAYS = 60
 
 
 @pytest.fixture
 def server() -> Iterator[BigQueryServer]:
     with BigQueryServer("shop-project") as made:
-        columns = {"day": "DATE", "shop": "STRING", "amount": "INT64", "written": "TIMESTAMP"}
-        made.engine.create("test_shop", "orders", HeldTable(columns, partition="day", require_filter=True))
-        long_ago = datetime(2024, 7, 1, tzinfo=UTC)
-        days = [FIRST + timedelta(days=n) for n in range(DAYS)]
-        rows = [{"day": day, "shop": shop, "amount": day.day, "written": long_ago} for day in days for shop in "abc"]
-        made.engine.load("test_shop", "orders", rows)
+        fill_orders(made)
         yield made
 
 
 @pytest.fixture
 def shop(server: BigQueryServer, tmp_path: Path) -> Path:
-    texts = {
-        "backfill.toml": SETTINGS.replace("URL", server.url),
-        "layers/all.py": LAYERS,
-        "plugins/all.py": PLUGINS,
-        "plugins/sums.sql": SUMS,
-        "plugins/weeks.sql": WEEKS,
-        "plugins/same.sql": SAME,
-        "landing/none": "",
-    }
-    for name, text in texts.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    return tmp_path
+    return write_shop(tmp_path, server.url)
 
 
 def answer(project: Path, *words: str) -> Any:
@@ -106,8 +44,16 @@ def answer(project: Path, *words: str) -> Any:
     return json.loads(came.stdout)
 
 
-def test_from_no_tables_to_full_ones_in_questions_that_dates_do_not_raise(shop: Path, server: BigQueryServer) -> None:
-    refused = backfill(shop, "execute", *SPAN)
+SEASON = ("--to", "2024-11-29", "--today", "2024-12-20")
+SEASON_DAYS = 213
+#: Tables, pairs of them, rules in SQL, and a schema query a dataset.
+PLAN_QUERIES = 3 + 2 + 1 + 1
+
+
+def test_a_season_from_no_tables_to_full_ones_in_queries_that_dates_do_not_raise(shop: Path, server: BigQueryServer) -> None:
+    fill_orders(server, SEASON_DAYS)
+    add_gate(shop, SEASON_DAYS)
+    refused = backfill(shop, "execute", *SEASON)
     assert refused.returncode == 2
     assert "shop.sums is not there. Make it: backfill create-tables --yes" in refused.stderr
     dry = backfill(shop, "create-tables")
@@ -116,41 +62,68 @@ def test_from_no_tables_to_full_ones_in_questions_that_dates_do_not_raise(shop: 
     made = backfill(shop, "create-tables", "--yes")
     assert made.stdout.splitlines()[1:3] == ["made shop.sums", "made shop.weeks"], made.stderr
     server.jobs.clear()
-    plan = answer(shop, "plan", *SPAN)
-    assert plan["totals"]["units"] == 2 * DAYS
-    assert plan["cost"]["bytes"]["sums"] == DAYS * 3 * (8 + 16 + 8), "each partition of day, shop and amount once"
-    asked = [job for job in server.sent("ask") if "INFORMATION_SCHEMA" not in job.text]
-    assert len(asked) <= 3 + 2 + 1, "tables, pairs of tables, rules"
-    assert all("@first_" in job.text or "@date_from" in job.text for job in asked)
-    done = backfill(shop, "execute", *SPAN)
+    plan = answer(shop, "plan", *SEASON)
+    assert plan["totals"]["units"] == 2 * SEASON_DAYS
+    assert plan["cost"]["bytes"]["sums"] == SEASON_DAYS * 3 * (8 + 16 + 8), "each partition of day, shop and amount once"
+    assert len(server.sent("ask")) <= PLAN_QUERIES
+    short = len(server.sent("ask"))
+    answer(shop, "plan", "--to", "2024-05-03", "--today", "2024-12-20")
+    assert len(server.sent("ask")) == 2 * short, "three dates take as many queries as a season"
+
+    server.jobs.clear()
+    done = backfill(shop, "execute", *SEASON)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "shop-project" in done.stdout.splitlines()[0]
     writes = [job for job in server.sent() if "BEGIN TRANSACTION" in job.text]
     assert {job.config["labels"]["backfill_run"] for job in writes} == {"r1"}
-    assert len(server.sent("ask")) < DAYS, "plan, verification and gates together ask less often than there are dates"
-    weeks = {(row["day"], row["shop"]): row["amount"] for row in server.engine.rows("test_shop", "weeks")}
-    assert len(weeks) == DAYS * 3
+    asked, calls = len(server.sent("ask")), len(writes)
+    gate = 3  # the table that it measures is looked at before it is judged: alone, beside its pair, and by its rule
+    assert asked <= 2 * PLAN_QUERIES + gate, "a plan, a gate, the look at the end: the job that wrote verified each call"
+    assert "gate: L2 " in done.stdout, done.stdout
+    assert f"queries: {asked} asked, {calls} verified inside" in done.stdout
+    assert calls == 2 * -(-SEASON_DAYS // 30)
+    _assert_pruned(server, [job for job in server.sent() if "INFORMATION_SCHEMA" not in job.text and "AS one" not in job.text])
+    weeks = {
+        (row["day"], row["shop"]): row["amount"] for row in server.engine.rows("test_shop", "weeks") if row["day"].year == 2024
+    }
+    assert len(weeks) == SEASON_DAYS * 3
     assert weeks[date(2024, 5, 20), "b"] == sum(range(14, 21))
-    again = answer(shop, "plan", *SPAN)
+    again = answer(shop, "plan", *SEASON)
     assert again["totals"]["units"] == 0
-    assert "L2 60 of 60 dates, 100.0 %" in backfill(shop, "coverage", *SPAN).stdout
+    assert "L3 639 of 639 shop, 100.0 %" in backfill(shop, "coverage", *SEASON).stdout
 
 
-def make_tables(server: BigQueryServer, **more: Any) -> None:
-    columns = {"day": "DATE", "shop": "STRING", "amount": "INT64", "written": "TIMESTAMP"}
-    for name in ("sums", "weeks"):
-        server.engine.create("test_shop", name, HeldTable(dict(columns), partition="day", **more))
+def _assert_pruned(server: BigQueryServer, jobs: list[Job]) -> None:
+    """What a dry run says a statement reads does not change when other years come into every table that it names."""
+    assert jobs
+    before = [_dry_bytes(server, job) for job in jobs]
+    assert all(before)
+    years = [date(year, month, 2) for year in (2022, 2023, 2025) for month in range(1, 13)]
+    for name in ("orders", "sums", "weeks"):
+        rows = [{"day": day, "shop": key, "amount": 1, "written": None} for day in years for key in "abc"]
+        server.engine.load("test_shop", name, rows)
+    for job, read in zip(jobs, before, strict=True):
+        assert _dry_bytes(server, job) == read, job.text
+
+
+def _dry_bytes(server: BigQueryServer, job: Job) -> int:
+    told = server.insert({"configuration": {**job.config, "dryRun": True}})
+    return int(told["statistics"]["totalBytesProcessed"])
 
 
 def test_a_table_that_would_delete_what_is_filled_stops_the_run(shop: Path, server: BigQueryServer) -> None:
     make_tables(server, expires_days=30)
     came = backfill(shop, "execute", *SPAN, "--processor", "sums")
     assert came.returncode == 2
-    line = "error: shop.sums deletes partitions after 30 days; this plan fills 2024-05-01. Remove the expiration; nothing was run"
+    line = (
+        "error: shop.sums deletes partitions after 30 days; this plan fills 2024-05-01. Remove the expiration; nothing was run."
+    )
     assert came.stderr.strip() == line
     assert not any("BEGIN TRANSACTION" in job.text for job in server.sent())
     skipped = backfill(shop, "execute", *SPAN, "--processor", "sums", "--limit", "1", "--skip-preflight")
     assert skipped.returncode == 0, skipped.stderr
+    assert answer(shop, "report")["overrides"] == {"skip-preflight": "the target was not looked at first"}
+    assert "- set aside: skip-preflight (the target was not looked at first)" in backfill(shop, "report").stdout
 
 
 def test_the_doctor_names_what_is_wrong_and_where(shop: Path, server: BigQueryServer) -> None:
@@ -165,7 +138,7 @@ def test_the_doctor_names_what_is_wrong_and_where(shop: Path, server: BigQuerySe
     assert said[0] == f"doctor  cloud  {shop.name} (shop-project)  2024-05-01.. UTC"
     weeks = 'error: shop.weeks has no column day (it has analysis_date DATE). plugins/all.py:13: write date="analysis_date".'
     assert weeks in said, said
-    assert "error: shop.sums may not be written. Grant roles/bigquery.dataEditor on shop" in said
+    assert "error: shop.sums may not be written. Grant roles/bigquery.dataEditor on shop." in said
     assert any(line.startswith("error: this machine's clock is 120 s ahead of BigQuery's") for line in said)
     assert said[-1] == "mend what is an error, then: backfill doctor --target cloud"
     requests = {route for route, _ in server.requests}
@@ -202,6 +175,64 @@ def test_after_kill_9_during_a_job_the_job_is_waited_for_and_not_done_again(shop
     assert again.returncode == 0, shown
     assert sum("BEGIN TRANSACTION" in job.text for job in server.sent()) == 1
     assert len(server.engine.rows("test_shop", "sums")) == 3
+
+
+def test_the_second_interrupt_cancels_the_job_and_leaves_at_once(shop: Path, server: BigQueryServer) -> None:
+    make_tables(server)
+    server.faults.append(Fault("job", hold=threading.Event(), match="BEGIN TRANSACTION"))
+    words = ("execute", *SPAN, "--processor", "sums", "--dates", "2024-05-03", "--yes")
+    command = [sys.executable, "-m", "backfill_core", *words]
+    run = subprocess.Popen(command, cwd=shop, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _until(lambda: any("BEGIN TRANSACTION" in job.text for job in server.sent()))
+    run.send_signal(signal.SIGINT)
+    assert run.stdout is not None
+    shown = iter(run.stdout.readline, "")
+    assert any("in flight" in line for line in shown), "the first says what is in flight, and waits"
+    (job,) = [job for job in server.sent() if "BEGIN TRANSACTION" in job.text]
+    assert not job.cancelled.is_set()
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert job.cancelled.is_set()
+    assert server.engine.count("test_shop", "sums") == 0
+
+
+COUNTS = """
+from backfill_core import KeysOf, Need, Processor, Sql, Table
+COUNTS = Processor("counts", layer="sums", calendar="daily", writes=Table("shop.counts", date="day", key=("shop",)),
+    needs=(Need("orders"),), complete_when=KeysOf("orders"), run=Sql("sums.sql", max_dates=10))
+"""
+
+
+def test_runs_that_share_no_table_go_side_by_side(shop: Path, server: BigQueryServer) -> None:
+    (shop / "plugins" / "counts.py").write_text(COUNTS, encoding="utf-8")
+    make_tables(server)
+    columns = {"day": "DATE", "shop": "STRING", "amount": "INT64", "written": "TIMESTAMP"}
+    server.engine.create("test_shop", "counts", HeldTable(columns, partition="day"))
+    there = [{"day": date(2024, 5, 4), "shop": shop, "amount": 4, "written": datetime(2024, 7, 2, tzinfo=UTC)} for shop in "abc"]
+    server.engine.load("test_shop", "sums", there)
+    held = threading.Event()
+    server.faults.append(Fault("job", hold=held, match="BEGIN TRANSACTION"))
+    words = ("--dates", "2024-05-03..2024-05-04", *SPAN, "--yes")
+    command = [sys.executable, "-m", "backfill_core", "execute", *words]
+    first = subprocess.Popen([*command, "--processor", "sums"], cwd=shop, stdout=subprocess.DEVNULL)
+    _until(lambda: any("BEGIN TRANSACTION" in job.text for job in server.sent()))
+    beside = backfill(shop, "execute", *words, "--processor", "counts")
+    assert beside.returncode == 0, beside.stdout + beside.stderr
+    assert len(server.engine.rows("test_shop", "counts")) == 6
+    for name, does in {"sums": "writes", "weeks": "reads"}.items():
+        refused = backfill(shop, "execute", *words, "--processor", name)
+        told = f"holds shop-project.test_shop.sums, which this run {does}. Look: backfill status r1"
+        assert refused.returncode == 2
+        assert refused.stderr.startswith(f"refused: run r1 (pid {first.pid}, since ") and told in refused.stderr
+    waiting = subprocess.Popen([*command, "--processor", "sums", "--wait"], cwd=shop, stdout=subprocess.PIPE, text=True)
+    assert waiting.stdout is not None
+    _until(lambda: waiting.stdout.readline().startswith(f"waiting for run r1 (pid {first.pid}"))  # type: ignore[union-attr]
+    held.set()
+    shown, _ = waiting.communicate(timeout=60)
+    assert (first.wait(timeout=60), waiting.returncode) == (0, 0), shown
+    assert "nothing to do" in shown, "it looked again once it was its turn"
+    assert [run["run"] for run in answer(shop, "runs")["runs"]] == ["r2", "r1"]
 
 
 def test_the_local_cloud_serves_the_declared_tables_and_the_rows_of_the_local_target(shop: Path, server: BigQueryServer) -> None:

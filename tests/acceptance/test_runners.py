@@ -13,7 +13,7 @@ from time import monotonic
 import duckdb
 import pytest
 
-from faulty_service import Asked, Said, Service, serving
+from faulty_service import Asked, Fault, Said, Service, serving
 from projects import backfill
 from shop import SETTINGS
 
@@ -42,9 +42,9 @@ def table(name):
 
 def scored(name, known_as):
     return Processor(name, layer="scores", calendar="daily", writes=table(name), needs=(Need("sums"),),
-        complete_when=KeysOf("orders"), run=Http("{env:SCORING_URL}/process-date", known_as=known_as, answer=ANSWER,
+        complete_when=KeysOf("orders"), run=Http("${SCORING_URL}/process-date", known_as=known_as, answer=ANSWER,
             json={"date": "{date}", "names": "{processors}", "reason": "{reason}", "forced": "{forced}"},
-            headers={"Authorization": "Bearer {env:SCORING_TOKEN}"}, service=SCORING, together="scoring", backoff=0.01))
+            headers={"Authorization": "Bearer ${SCORING_TOKEN}"}, service=SCORING, together="scoring", backoff=0.01))
 
 ORDERS = Processor("orders", layer="raw", calendar="daily", writes=table("orders"), complete_when=Rows(at_least=2),
     run=Python(sell, process=True))
@@ -189,6 +189,49 @@ def test_a_service_that_lies_is_found_out(project: Path, secrets: Callable[[Serv
     assert "exit 1: 2 failed, 2 declined" in ran.stdout
     assert "the service did not answer for it" in ran.stdout
     assert "3 of 9 shops" in ran.stdout
+
+
+#: What the first call of a date meets, and whether the service did its work before. The dates between them go well, so that no
+#: breaker opens.
+FAULTS: dict[str, tuple[Said, bool]] = {
+    "2024-05-01": (Said(429, {"error": "slow down"}, {"Retry-After": "0"}), False),
+    "2024-05-03": (Said(500, b"Traceback"), False),
+    "2024-05-05": (Said(503, b"burst"), False),
+    "2024-05-07": (Said(fault=Fault.RESET), True),
+    "2024-05-09": (Said(body={"results": [{"name": name, "status": "success"} for name in OURS]}, fault=Fault.TRUNCATED), True),
+    "2024-05-11": (Said(body=b"<html>gateway</html>"), False),
+    "2024-05-13": (Said(504, b"upstream"), False),
+    "2024-05-15": (Said(body={"results": [{"name": name, "status": "success"} for name in OURS]}), False),
+}
+
+
+def test_whatever_a_service_does_the_first_time_the_tables_are_full_in_the_end(
+    project: Path, secrets: Callable[[Service], None]
+) -> None:
+    """Where the work was done and its answer lost, the tables tell, and nothing is delivered twice."""
+    works = scoring(project, lambda _day, _time: None)
+    met: set[str] = set()
+
+    def answer(asked: Asked, before: int) -> Said:
+        day = asked.body["date"]
+        said, worked = FAULTS.get(day, (None, True))
+        if said is None or day in met:
+            return works(asked, before)
+        met.add(day)
+        if worked:
+            works(asked, before)
+        return said
+
+    span = ("--to", "2024-05-16", "--today", "2024-05-20")
+    with serving(answer) as service:
+        secrets(service)
+        ran = backfill(project, "execute", *span, "--priority", "oldest", "--yes")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert rows(project) == dict.fromkeys(("orders", "sums", "scores", "ranks"), 32)
+    calls = [asked.body["date"] for asked in service.asked]
+    assert {day: calls.count(day) for day in FAULTS} == {day: 1 if worked else 2 for day, (_, worked) in FAULTS.items()}
+    keys = {(asked.body["date"], asked.headers["Idempotency-Key"]) for asked in service.asked}
+    assert len(keys) == 16, "a call again is the same call to the service"
 
 
 def test_a_program_that_declines(project: Path, secrets: Callable[[Service], None]) -> None:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
 
 import demo
+from backfill_core.dates import DateSet
+from backfill_core.project.session import open_project
+from backfill_core.testing.local_cloud import LocalCloud
+from backfill_core.testing.service_faults import ServiceFault, Trouble
 from projects import ROOT, answer, backfill, copy_of_reference
 
 
@@ -71,6 +83,116 @@ def test_a_season_fits_a_screen(sample: Path) -> None:
     assert max(map(len, shown)) <= 80
 
 
+#: A week of March: one date lacks most of L3, all lack L4 and L5.
+WEEK = ("2025-03-06", "2025-03-12")
+
+
+def test_services_that_fail_and_lie_fill_what_local_runners_fill(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = shutil.copytree(sample, tmp_path / "sample")
+    specs = project / "plugins" / "services.py"
+    specs.write_text(specs.read_text(encoding="utf-8").replace("lock=600", "lock=0.5"), encoding="utf-8")
+    week = ("--dates", "..".join(WEEK), "--yes")
+    with LocalCloud(open_project(project, "gcp"), source=project / "w.duckdb") as cloud:
+        for name, value in cloud.environment.items():
+            monkeypatch.setenv(name, value)
+        l3, l4, l5 = (cloud.services[name] for name in ("l3", "l4", "l5"))
+        l3.faults.add(ServiceFault(Trouble.RESET, match="PlayerGameSummary"))
+        l4.faults.add(
+            ServiceFault(Trouble.LOCK_HELD, match="2025-03-08"), ServiceFault(Trouble.NOTHING_WRITTEN, match="2025-03-11")
+        )
+        l5.faults.add(ServiceFault(Trouble.INCOMPLETE, match="2025-03-10"))
+        done = backfill(project, "execute", "--target", "gcp", *week)
+        assert "1 declined" in done.stdout and done.returncode == 1, done.stdout + done.stderr
+        rows = {path: _rows(cloud.bigquery.engine.cursor(), path) for path in SERVED}
+        asked = [(*request.body["processors"], request.body["start_date"], request.body["end_date"]) for request in l3.requests]
+        lacked = ("TeamOffenseGameSummaryProcessor", "PlayerGameSummaryProcessor")
+        assert asked == [(name, "2025-03-07", "2025-03-07") for name in lacked], "what was lost had been done: it was looked at"
+        assert len(l4.requests) == 7 + 2, "a call a date, and one more for each that wrote nothing"
+        assert all(len(request.body["processors"]) == 5 for request in l4.requests)
+        assert cloud.behind("l5").without_date == 0  # type: ignore[attr-defined]
+    assert backfill(project, "execute", *week).returncode == 0
+    with duckdb.connect(str(project / "w.duckdb"), read_only=True) as connection:
+        local = {path: _rows(connection, path) for path in SERVED}
+    gone = {row for row in local["nba_predictions.player_prop_predictions"] if str(row[0]) == "2025-03-10"}
+    assert gone
+    local["nba_predictions.player_prop_predictions"] -= gone
+    assert rows == local
+
+
+#: A table of each layer that services fill, and its date column.
+SERVED = {
+    "nba_analytics.player_game_summary": "game_date",
+    "nba_precompute.team_defense_zone_analysis": "analysis_date",
+    "nba_precompute.player_composite_factors": "game_date",
+    "nba_predictions.ml_feature_store_v2": "game_date",
+    "nba_predictions.player_prop_predictions": "game_date",
+}
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection, path: str) -> set[tuple[Any, ...]]:
+    """What a table holds in that week, but for when it was written; the date first."""
+    day = SERVED[path]
+    what = f"{day}, * EXCLUDE ({day}, processed_at)"
+    return set(cursor.execute(f"SELECT {what} FROM {path} WHERE {day} BETWEEN ? AND ?", WEEK).fetchall())
+
+
+#: The incident's questions as anybody would ask them: games in L3 and L4, how many of L3's are in L4, and dates with games of L3
+#: that L4 lacks.
+ASKED = """
+SELECT COUNT(DISTINCT l3.game_id) AS l3, COUNT(DISTINCT l4.game_id) AS carried,
+  (SELECT COUNT(DISTINCT game_id) FROM nba_precompute.player_composite_factors WHERE game_date >= '2024-10-01') AS l4,
+  ARRAY_AGG(DISTINCT IF(l4.game_id IS NULL, l3.game_date, NULL) IGNORE NULLS) AS gaps
+FROM nba_analytics.player_game_summary AS l3
+LEFT JOIN nba_precompute.player_composite_factors AS l4 ON l4.game_date = l3.game_date AND l4.game_id = l3.game_id
+WHERE l3.game_date >= '2024-10-01'
+"""
+
+
+def test_the_local_cloud_of_the_readme_answers_the_questions_of_the_incident(sample: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(sample, tmp_path / "sample")
+    ports = _free_ports(5)
+    settings = (project / "pyproject.toml").read_text(encoding="utf-8")
+    hosts = [f"127.0.0.1:{port}" for port in ports]
+    variables = ", ".join(f'L{n}_URL = "http://{host}"' for n, host in zip((3, 4, 5), hosts[2:], strict=True))
+    given = f'api_endpoint = "http://{hosts[0]}"\nmetadata_host = "{hosts[1]}"\nvariables = {{ {variables} }}\n'
+    (project / "pyproject.toml").write_text(settings + given, encoding="utf-8")
+    command = [sys.executable, "-m", "backfill_core.testing.local_cloud"]
+    cloud = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True)
+    try:
+        assert cloud.stdout is not None
+        said = [cloud.stdout.readline() for _ in range(6)]
+        assert said[0] == f"BigQuery at http://{hosts[0]}: 16 tables, 14 with rows\n"
+        assert [line.partition(":")[0] for line in said[1:4]] == [f"l{n} at http" for n in (3, 4, 5)]
+        assert said[5] == "next: backfill plan --target gcp\n"
+        found = answer(project, "coverage", "--target", "gcp")
+        account = bigquery.Client("local-cloud", AnonymousCredentials(), client_options={"api_endpoint": f"http://{hosts[0]}"})
+        (row,) = account.query_and_wait(ASKED)
+        account.close()
+    finally:
+        cloud.send_signal(signal.SIGTERM)
+        cloud.communicate(timeout=20)
+    layers = {layer["layer"]: layer for layer in found["layers"]}
+    states = {each["name"]: each["states"] for each in found["processors"]}
+    over = layers["precompute"]["over"]
+    assert (row["l4"], row["l3"], row["carried"]) == (layers["precompute"]["now"], over["held"], over["carried"])
+    assert (row["l4"], row["l3"], row["carried"]) == (275, 1813, 275)
+    l4, l3 = (states[name] for name in ("player_composite_factors", "player_game_summary"))
+    warm = next(each for each in found["processors"] if each["name"] == "player_composite_factors")["not_expected"]["warm-up"]
+    gaps = DateSet.from_json(l4["missing"] + l4["partial"]) - DateSet.from_json(l3["missing"])
+    assert DateSet.of(*row["gaps"]) - DateSet.from_json(warm) == gaps
+    assert len(gaps) == 205
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
 def test_the_demo_finds_its_answers_and_a_plan_after_it_is_empty(sample: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert demo.show(sample, time.monotonic()) == 0, capfd.readouterr().out
     shown = capfd.readouterr().out
@@ -85,14 +207,14 @@ def test_the_demo_finds_its_answers_and_a_plan_after_it_is_empty(sample: Path, c
 
 def test_the_commands_of_the_readme_do_what_it_says(sample: Path) -> None:
     words = re.findall(r"^\.venv/bin/backfill ([^#\n]*[^# \n])", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    words = [line for line in words if "--target gcp" not in line]  # test_gcp.py does those
+    words = [line for line in words if "--target gcp" not in line]  # they want a cloud, and have a test of their own
     assert [line.split()[0] for line in words] == ["coverage", "plan", "explain", "execute", "report"]
     shown = {line.split()[0]: backfill(sample, *line.split()) for line in words}
     codes = {name: came.returncode for name, came in shown.items()}
     assert codes == {"coverage": 0, "plan": 0, "explain": 0, "execute": 1, "report": 0}, (
         "9 units stay blocked, and execute says so"
     )
-    assert "L4 1,613 of 1,832 games, 88.0 %, ceiling 88.5 %" in shown["coverage"].stdout
+    assert "L4 1,613 of 1,832 games, 88.0 %, ceiling 88.5 %; of L3's 1,824: 88.4 %" in shown["coverage"].stdout
     assert "no landing file -> blocks 9 units of 9 processors" in re.sub(r"\s+", " ", shown["execute"].stdout)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backfill_core.execute import Drain
+from backfill_core.drain import Drain
 from backfill_core.plan import Plan
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.project.carry_out import carry_out
@@ -132,7 +132,7 @@ def planned_units(made: Plan) -> set[tuple[str, int]]:
 
 
 @settings(
-    max_examples=500 if os.environ.get("BACKFILL_THOROUGH") else 30,
+    max_examples=500 if os.environ.get("THOROUGH") else 30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

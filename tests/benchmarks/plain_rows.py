@@ -12,8 +12,9 @@ from backfill_core.adapters.sqlite_journal import SqliteJournal
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import DateFacts
 from backfill_core.dates import Span, day_number
+from backfill_core.drain import Drain
 from backfill_core.events import Claim, Outcome, RunStarted
-from backfill_core.execute import Drain, Execution, World
+from backfill_core.execute import Execution, World
 from backfill_core.graph import Declared, Pipeline
 from backfill_core.model.calendar import EveryDay
 from backfill_core.model.expectations import Rows
@@ -26,7 +27,7 @@ from backfill_core.model.windows import days
 from backfill_core.observe import observe, read_calendars
 from backfill_core.plan import Plan, Request
 from backfill_core.planning.make_plan import make_plan
-from backfill_core.ports import BatchResult, Call
+from backfill_core.ports import BatchResult, Call, Holds, Listener
 from backfill_core.queries.question import TableQuestion
 from backfill_core.run_state import RunState
 from backfill_core.scheduling.terms import Terms
@@ -71,10 +72,14 @@ class Counts:
 
 @dataclass
 class Sleeper:
-    """Sleeps as long as each unit takes, writes its row, and looks at it, as a runner with a transaction of ours does."""
+    """Sleeps as long as each unit takes, and writes its row.
+
+    ``inside``: it looks at it too, as a runner with a transaction of ours does; else somebody has to look afterwards.
+    """
 
     warehouse: Counts
     seconds: Mapping[Unit, float]
+    inside: bool
 
     def run(self, call: Call) -> BatchResult:
         name, outcomes = call.processor.name, {}
@@ -84,7 +89,7 @@ class Sleeper:
                 sleep(self.seconds[unit])
             self.warehouse.tables[call.question.table.name][day_number(day)] = 1
             outcomes[unit] = _DONE
-        return BatchResult(outcomes=outcomes, facts={name: self.warehouse.facts(call.question)})
+        return BatchResult(outcomes=outcomes, facts={name: self.warehouse.facts(call.question)} if self.inside else {})
 
 
 @dataclass
@@ -121,6 +126,8 @@ class Bench:
     processors: list[Processor]
     count: int
     seconds: Mapping[Unit, float] = field(default_factory=dict)
+    inside: bool = True
+    listeners: tuple[Listener, ...] = ()
 
     def __post_init__(self) -> None:
         values = [EveryDay("daily", since=FIRST), Layer("one"), *self.processors]
@@ -137,9 +144,10 @@ class Bench:
         world = World(
             warehouse=warehouse,
             landing=NoFiles(),
-            runners={Sleep: Sleeper(warehouse, self.seconds)},  # type: ignore[dict-item]
+            runners={Sleep: Sleeper(warehouse, self.seconds, self.inside)},  # type: ignore[dict-item]
             journal=store,
             clock=clock,
+            listeners=self.listeners,
         )
         execution = Execution(
             self.pipeline,
@@ -151,6 +159,6 @@ class Bench:
             drain=Drain(),
         )
         started = RunStarted(at=datetime.now(UTC), pid=1, host="h", command="bench", target="t", plan=plan.to_json())
-        state = execution.run(started, "w")
+        state = execution.run(started, Holds(writes=["w"]))
         store.close()
         return plan, state

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
+import demo
+from projects import copy_of_reference
 from projects_of_size import fill_with_holes, write_project
 
 PROCESSORS = 8
@@ -76,10 +76,10 @@ def test_help_beside_click(tmp_path: Path) -> None:
     assert ours / click <= 4
 
 
-def test_a_cold_plan_of_the_sample_beside_duckdb() -> None:
-    root = Path(__file__).parents[2]
-    if not (root / "examples" / "nba_season" / "warehouse.duckdb").exists():
-        pytest.skip("the sample is not made: make sample")
+def test_a_cold_plan_of_the_sample_beside_duckdb(tmp_path: Path) -> None:
+    """The sample as it is first made: nothing has run on it, 1,527 units are to do."""
+    root = copy_of_reference(tmp_path, "2024-10-01")
+    demo.make_sample(root, 7)
     ours, duckdb, peak = side_by_side(
         root, [sys.executable, "-m", "backfill_core", "plan"], [sys.executable, "-c", "import duckdb"]
     )

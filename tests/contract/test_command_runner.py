@@ -24,8 +24,10 @@ from backfill_core.model.command import Command
 from backfill_core.model.expectations import Rows
 from backfill_core.model.processor import Processor
 from backfill_core.model.table import Table
+from backfill_core.model.templates import Secret
 from backfill_core.model.units import Batch, Unit
 from backfill_core.ports import BatchResult, Call, Occasion
+from backfill_core.queries.dialect import Names
 from backfill_core.queries.question import TableQuestion
 
 COLUMNS = {"day": "DATE", "player": "STRING", "points": "INT64"}
@@ -140,7 +142,7 @@ def test_a_log_that_cannot_be_kept_stops_before_the_call(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"environment": {"A": "{env:UNSET}"}}, "nothing was run: environment variable UNSET is not set"),
+        ({"environment": {"A": "${UNSET}"}}, "nothing was run: environment variable UNSET is not set"),
         ({"days": (22, 23), "environment": {"A": "{date}"}}, "nothing was run: this call has no {date}"),
     ],
 )
@@ -181,9 +183,24 @@ def test_files_where_nobody_takes_them_in_are_a_failure(bench: Bench) -> None:
     assert only(bench.run(WRITE, "22=ann")).why.startswith("it left files in $BACKFILL_OUT, which this warehouse does not")
 
 
+def test_a_program_is_told_where_the_target_keeps_its_tables(bench: Bench) -> None:
+    code = "import os, sys; sys.exit(f'{sys.argv[1]} {os.environ[\"INTO\"]}')"
+    told = {"environment": {"INTO": "{dataset}"}}
+    assert only(bench.run(code, "<{prefix}>", **told)).why == "exit 1: <> box"
+    bench.runner.place = Names(datasets={"box": "crate"}, prefix="dev_")
+    assert only(bench.run(code, "<{prefix}>", **told)).why == "exit 1: <dev_> dev_crate"
+
+
+def test_variables_reach_a_program_where_its_spec_names_them(bench: Bench) -> None:
+    bench.runner.variables = {"BUCKET": "gs://lake-of-nba", "OTHER": "0th3r"}
+    code = 'import os, sys; sys.exit(f\'{sys.argv[1]} {os.environ["B"]} {os.environ.get("OTHER")}\')'
+    assert only(bench.run(code, "--to=${BUCKET}", environment={"B": Secret("env:BUCKET")})).why == "exit 1: --to=*** *** None"
+    assert "lake-of-nba" not in bench.log
+
+
 def test_a_secret_reaches_the_program_and_shows_nowhere(bench: Bench) -> None:
     code = "import os, sys; print('key', os.environ['API_KEY']); sys.exit('wrong key ' + os.environ['API_KEY'])"
-    assert only(bench.run(code, environment={"API_KEY": "{env:KEY}"})).why == "exit 1: wrong key ***"
+    assert only(bench.run(code, environment={"API_KEY": "${KEY}"})).why == "exit 1: wrong key ***"
     assert "key ***" in bench.log
     assert "s3cr3t" not in bench.log
 

@@ -281,7 +281,7 @@ def test_a_secret_is_sent_and_shows_nowhere(runner: HttpRunner, tmp_path: Path) 
         return Said(400, {"error": f"bad {asked.headers['X-Token']} and {asked.body['key']}"})
 
     with serving(echo) as service:
-        http = spec(service, headers={"X-Token": "Bearer {env:TOKEN}"}, json={"key": "{env:TOKEN}"})
+        http = spec(service, headers={"X-Token": "Bearer ${TOKEN}"}, json={"key": "${TOKEN}"})
         (outcome,) = ask(runner, http).values()
     assert service.asked[0].headers["X-Token"] == "Bearer s3cr3t-t0ken"
     assert outcome.why == "HTTP 400: bad Bearer *** and ***"
@@ -290,25 +290,35 @@ def test_a_secret_is_sent_and_shows_nowhere(runner: HttpRunner, tmp_path: Path) 
     assert "s3cr3t" not in log
 
 
+@pytest.mark.parametrize("secret", ["s3cr3t " * 60, 'pass"word\\é' * 40, "k" * 299])
+def test_a_secret_that_is_cut_off_or_has_signs_of_its_own_shows_nowhere(runner: HttpRunner, tmp_path: Path, secret: str) -> None:
+    runner = HttpRunner(runner.folders, {"TOKEN": secret})
+    with serving(lambda asked, _before: Said(400, {"error": f"bad key {asked.body['key']}"})) as service:
+        (outcome,) = ask(runner, spec(service, json={"key": "${TOKEN}"})).values()
+    assert service.asked[0].body == {"key": secret}
+    assert outcome.why.startswith("HTTP 400: bad key ***") and secret[:5] not in outcome.why
+    assert secret[:5] not in (tmp_path / "logs" / "r12" / "7.log").read_text(encoding="utf-8")
+
+
 def test_a_secret_does_not_go_over_plain_http_nor_after_a_redirect(runner: HttpRunner) -> None:
-    (outcome,) = ask(runner, Http("http://{env:HOST}/x", headers={"X-Token": "{env:TOKEN}"})).values()
+    (outcome,) = ask(runner, Http("http://${HOST}/x", headers={"X-Token": "${TOKEN}"})).values()
     assert outcome.why == "nothing was sent: environment variable HOST is not set"
     runner = HttpRunner(runner.folders, {"HOST": "example.test", "TOKEN": "s3cr3t-t0ken"})
-    (outcome,) = ask(runner, Http("http://{env:HOST}/x", headers={"X-Token": "{env:TOKEN}"})).values()
+    (outcome,) = ask(runner, Http("http://${HOST}/x", headers={"X-Token": "${TOKEN}"})).values()
     assert outcome == lost(Failure.PERMANENT, "nothing was sent: a secret would go to example.test over plain http. Use https")
     with serving(Said()) as elsewhere, serving(Said(307, b"", {"Location": f"{elsewhere.url}/x"})) as service:
-        (outcome,) = ask(runner, spec(service, headers={"X-Token": "{env:TOKEN}"})).values()
+        (outcome,) = ask(runner, spec(service, headers={"X-Token": "${TOKEN}"})).values()
     assert (outcome.failure, elsewhere.asked) == (Failure.PERMANENT, [])
 
 
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"json": {"a": "{env:UNSET}"}}, "nothing was sent: environment variable UNSET is not set"),
-        ({"json": {"a": "{env:NOTHING}"}}, "nothing was sent: environment variable NOTHING is empty"),
+        ({"json": {"a": "${UNSET}"}}, "nothing was sent: environment variable UNSET is not set"),
+        ({"json": {"a": "${NOTHING}"}}, "nothing was sent: environment variable NOTHING is empty"),
         ({"headers": {"X-A": "{run}"}, "json": None}, "nothing was sent: {run} is empty in this call"),
         ({"headers": {"X-A": "a\u0001"}, "json": None}, "nothing was sent: header X-A has signs in it that no header may have"),
-        ({"url": "{env:TOKEN}/x"}, "nothing was sent: its address cannot be used"),
+        ({"url": "${TOKEN}/x"}, "nothing was sent: its address cannot be used"),
     ],
 )
 def test_what_cannot_be_filled_in_stops_before_the_call(runner: HttpRunner, changed: dict[str, Any], why: str) -> None:
@@ -335,7 +345,7 @@ def test_an_answer_counts_although_it_cannot_be_written_down(runner: HttpRunner,
 def test_values_in_an_address_are_quoted(runner: HttpRunner) -> None:
     with serving(Said()) as service:
         runner = HttpRunner(runner.folders, {"BASE": f"{service.url}/"})
-        http = Http("{env:BASE}/x?why={reason}&day={date:%Y%m%d}", method="GET", timeout=5.0)
+        http = Http("${BASE}/x?why={reason}&day={date:%Y%m%d}", method="GET", timeout=5.0)
         call = call_of(http)
         call = replace(call, occasion=replace(call.occasion, reasons=("partial 5/7; a&b",)))
         assert list(runner.run(call).outcomes.values()) == [DONE]

@@ -36,7 +36,7 @@ from backfill_core.events import (
 )
 from backfill_core.model.units import Unit
 from backfill_core.plan import Plan, Request
-from backfill_core.ports import Journal, Lease
+from backfill_core.ports import Holds, Journal, Lease
 from backfill_core.run_state import RunState
 from backfill_core.testing import MemoryJournal
 
@@ -96,7 +96,7 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock) -> 
 
 
 def test_events_come_back_as_they_were_and_fold_to_a_state(journal: Journal) -> None:
-    run = journal.begin(started(os.getpid()), "w")
+    run = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     happened: list[Event] = [
         BatchStarted(at=NOW, batch=1, processors=("p",), dates=DATES),
         BatchEnded(at=NOW, batch=1, seconds=1.5),
@@ -126,13 +126,13 @@ def test_what_runs_say_of_a_unit_is_found_newest_run_first(journal: Journal) -> 
     unverified = UnitsUnverified(at=NOW, processor="p", dates=DATES, why="wrote nothing")
     failed = UnitsEnded(at=NOW, processor="p", dates=DateSet.of(unit.day), word=Word.FAILED, why="no", batch=1)
     ends = [BatchEnded(at=NOW, batch=number, seconds=number / 2) for number in (1, 2)]
-    first = journal.begin(started(os.getpid()), "w")
+    first = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     journal.append(first, [call, elsewhere, *ends, unverified, failed])
     journal.end(first, ENDED)
-    silent = journal.begin(started(os.getpid()), "w")
+    silent = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     journal.append(silent, [elsewhere, ends[1], UnitsEnded(at=NOW, processor="pp", dates=DATES, word=Word.DONE, batch=2)])
     journal.end(silent, ENDED)
-    last = journal.begin(started(os.getpid()), "w")
+    last = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     journal.append(last, [failed])
     told = list(journal.unit_events("local", unit))
     assert told == [(last, [failed]), (first, [call, ends[0], unverified, failed])]
@@ -140,26 +140,52 @@ def test_what_runs_say_of_a_unit_is_found_newest_run_first(journal: Journal) -> 
 
 
 def test_a_held_lease_refuses_and_a_returned_one_does_not(journal: Journal) -> None:
-    run = journal.begin(started(os.getpid()), "w")
+    run = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     with pytest.raises(WarehouseHeld, match=rf"run r1 \(pid {os.getpid()}"):
-        journal.begin(started(os.getpid()), "w")
-    assert journal.begin(started(os.getpid()), "another") == "r2"
+        journal.begin(started(os.getpid()), Holds(writes=["w"]))
+    assert journal.begin(started(os.getpid()), Holds(writes=["another"])) == "r2"
     journal.end(run, ENDED)
-    assert journal.begin(started(os.getpid()), "w") == "r3"
+    assert journal.begin(started(os.getpid()), Holds(writes=["w"])) == "r3"
+
+
+def test_what_is_written_is_held_alone_and_what_is_read_by_many(journal: Journal) -> None:
+    first = journal.begin(started(os.getpid()), Holds(writes=["sums", "weeks"], reads=["orders"]))
+    second = journal.begin(started(os.getpid()), Holds(writes=["stock"], reads=["orders"]))
+    for holds, who, what in (
+        (Holds(writes=["sums"]), first, "sums, which this run writes"),
+        (Holds(writes=["more"], reads=["weeks"]), first, "weeks, which this run reads"),
+        (Holds(writes=["orders"]), first, "orders, which this run writes"),
+        (Holds(writes=["more"], reads=["orders", "stock"]), second, "stock, which this run reads"),
+    ):
+        with pytest.raises(WarehouseHeld, match=rf"run {who} \(.* holds {what}\. Look: backfill status {who}"):
+            journal.begin(started(os.getpid()), holds)
+    assert journal.runs() == [first, second]
+    journal.end(first, ENDED)
+    assert journal.lease("sums") is journal.held_by(first) is None
+    assert journal.held_by(second) is not None
+    assert journal.begin(started(os.getpid()), Holds(writes=["sums"], reads=["orders"])) == "r3"
+
+
+def test_whoever_takes_one_of_a_dead_runs_leases_takes_them_all(journal: Journal) -> None:
+    dead = journal.begin(started(DEAD), Holds(writes=["sums", "weeks"]))
+    journal.begin(started(os.getpid()), Holds(writes=["more"], reads=["weeks"]))
+    with pytest.raises(LeaseLost):
+        journal.renew(dead)
+    journal.begin(started(os.getpid()), Holds(writes=["sums"]))
 
 
 def test_the_lease_of_a_dead_process_lapses_and_is_lost_to_it(journal: Journal) -> None:
-    dead = journal.begin(started(DEAD), "w")
+    dead = journal.begin(started(DEAD), Holds(writes=["w"]))
     assert journal.lease("w") is None
-    journal.begin(started(os.getpid()), "w")
+    journal.begin(started(os.getpid()), Holds(writes=["w"]))
     with pytest.raises(LeaseLost):
         journal.append(dead, [Heartbeat(at=NOW)])
     assert [event for _, event in journal.events(dead)] == [started(DEAD)]
 
 
 def test_a_run_that_lost_its_lease_does_not_give_back_that_of_the_next(journal: Journal) -> None:
-    dead = journal.begin(started(DEAD), "w")
-    run = journal.begin(started(os.getpid()), "w")
+    dead = journal.begin(started(DEAD), Holds(writes=["w"]))
+    run = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     journal.end(dead, ENDED)
     assert journal.events(dead)[-1] == (2, ENDED)
     held = journal.lease("w")
@@ -169,7 +195,7 @@ def test_a_run_that_lost_its_lease_does_not_give_back_that_of_the_next(journal: 
 
 def test_a_lease_says_who_since_when_and_when_last_heard_of(journal: Journal, clock: SetClock) -> None:
     assert journal.lease("w") is None
-    run = journal.begin(started(os.getpid()), "w")
+    run = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     clock.move(40)
     held = Lease(resource="w", run=run, pid=os.getpid(), host=HERE, since=NOW, heartbeat=NOW)
     assert journal.lease("w") == held
@@ -177,7 +203,7 @@ def test_a_lease_says_who_since_when_and_when_last_heard_of(journal: Journal, cl
     assert journal.lease("w") == Lease(resource="w", run=run, pid=os.getpid(), host=HERE, since=NOW, heartbeat=clock.now())
     clock.move(3)
     with pytest.raises(WarehouseHeld, match=r"since 10:21 UTC, alive 3 s ago\).*backfill status r1"):
-        journal.begin(started(os.getpid()), "w")
+        journal.begin(started(os.getpid()), Holds(writes=["w"]))
     assert journal.runs() == [run]
     journal.end(run, ENDED)
     assert journal.lease("w") is None
@@ -185,20 +211,20 @@ def test_a_lease_says_who_since_when_and_when_last_heard_of(journal: Journal, cl
 
 @pytest.mark.parametrize(("pid", "host"), [(DEAD, "elsewhere"), (os.getpid(), HERE)], ids=["away", "here"])
 def test_a_lease_lapses_after_a_minute_of_silence(journal: Journal, clock: SetClock, pid: int, host: str) -> None:
-    silent = journal.begin(started(pid, host), "w")
+    silent = journal.begin(started(pid, host), Holds(writes=["w"]))
     clock.move(59)
     journal.append(silent, [Heartbeat(at=clock.now())])
     clock.move(59)
     journal.renew(silent)
     clock.move(59)
     with pytest.raises(WarehouseHeld):
-        journal.begin(started(os.getpid()), "w")
+        journal.begin(started(os.getpid()), Holds(writes=["w"]))
     clock.move(1)
     assert journal.lease("w") is journal.held_by(silent) is None
     journal.append(silent, [Heartbeat(at=clock.now())])  # nobody took it meanwhile
     assert journal.lease("w") == journal.held_by(silent) is not None
     clock.move(60)
-    here = journal.begin(started(os.getpid()), "w")
+    here = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     for sign in (lambda: journal.append(silent, [Heartbeat(at=clock.now())]), lambda: journal.renew(silent)):
         with pytest.raises(LeaseLost, match=f"run {silent} no longer holds"):
             sign()
@@ -209,7 +235,7 @@ def test_a_lease_lapses_after_a_minute_of_silence(journal: Journal, clock: SetCl
 
 
 def test_instructions_reach_the_run_they_are_for_once(journal: Journal, clock: SetClock) -> None:
-    first, second = (journal.begin(started(os.getpid()), resource) for resource in ("a", "b"))
+    first, second = (journal.begin(started(os.getpid()), Holds(writes=[resource])) for resource in ("a", "b"))
     pause = Instruction(at=NOW, control=Control.PAUSE, by="ann@here")
     throttle = Instruction(at=NOW, control=Control.THROTTLE, by="bob@there", concurrency=3, caps={"s": 2})
     one, two, three = journal.instruct(first, pause), journal.instruct(second, pause), journal.instruct(first, throttle)
@@ -225,7 +251,7 @@ def test_instructions_reach_the_run_they_are_for_once(journal: Journal, clock: S
 
 
 def test_a_run_that_has_ended_or_never_began_records_nothing(journal: Journal) -> None:
-    run = journal.begin(started(os.getpid()), "w")
+    run = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     journal.end(run, ENDED)
     for name in (run, "r9", "nonsense"):
         with pytest.raises(LeaseLost, match=f"run {name} no longer holds"):
@@ -236,7 +262,7 @@ def test_a_run_that_has_ended_or_never_began_records_nothing(journal: Journal) -
 
 
 def test_runs_are_numbered_apart(journal: Journal) -> None:
-    runs = [journal.begin(started(os.getpid()), resource) for resource in ("a", "b")]
+    runs = [journal.begin(started(os.getpid()), Holds(writes=[resource])) for resource in ("a", "b")]
     for batch in (1, 2):
         for run in runs:
             journal.append(run, [BatchEnded(at=NOW, batch=batch, seconds=1.0)])
@@ -248,7 +274,7 @@ def test_runs_are_numbered_apart(journal: Journal) -> None:
 
 def test_durations_are_seconds_a_unit_of_what_was_verified_on_a_target(journal: Journal) -> None:
     assert journal.durations("local") == {}
-    run = journal.begin(started(os.getpid()), "w")
+    run = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     first, second, third = (DateSet.of(day) for day in DATES)
     journal.append(
         run,
@@ -270,7 +296,7 @@ def test_durations_are_seconds_a_unit_of_what_was_verified_on_a_target(journal: 
     assert journal.durations("local") == {"p": [1.5], "q": [4.0, 5.0]}
     assert journal.durations("gcp") == {}
     journal.end(run, ENDED)
-    again = journal.begin(started(os.getpid()), "w")
+    again = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     journal.append(
         again,
         [
@@ -283,7 +309,7 @@ def test_durations_are_seconds_a_unit_of_what_was_verified_on_a_target(journal: 
 
 
 def test_durations_of_a_long_run_are_of_all_its_processors(journal: Journal) -> None:
-    run = journal.begin(started(os.getpid()), "w")
+    run = journal.begin(started(os.getpid()), Holds(writes=["w"]))
     for name in "pqr":
         happened: list[Event] = []
         for batch in range(1500):
@@ -300,7 +326,7 @@ def test_durations_of_a_long_run_are_of_all_its_processors(journal: Journal) -> 
 
 def test_another_reader_of_the_file_sees_what_was_appended(tmp_path: Path, clock: SetClock) -> None:
     writing = sqlite_journal(tmp_path, clock)
-    run = writing.begin(started(os.getpid()), "w")
+    run = writing.begin(started(os.getpid()), Holds(writes=["w"]))
     writing.append(run, [Heartbeat(at=NOW)])
     reading = SqliteJournal(tmp_path / "state" / "journal.sqlite", clock, read_only=True)
     assert [event for _, event in reading.events(run)] == [started(os.getpid()), Heartbeat(at=NOW)]
@@ -346,7 +372,8 @@ CREATE TABLE leases (
 PRAGMA application_id = 1111903281;
 PRAGMA user_version = 1;
 INSERT INTO runs VALUES (1, '2025-03-05T10:21:00+00:00', 'local');
-"""
+INSERT INTO leases VALUES ('w', 1, PID, 'elsewhere', '2025-03-05T10:21:00+00:00', '2025-03-05T10:21:00+00:00');
+""".replace("PID", str(DEAD))
 FIRST_EVENTS = {
     "RunStarted": {
         "at": {"$at": "2025-03-05T10:21:00+00:00"},
@@ -402,7 +429,11 @@ def test_a_journal_of_the_first_version_migrates_when_written(tmp_path: Path, cl
     path = first_version(tmp_path / "journal.sqlite")
     for number in (1, 2):  # the second opening finds it migrated
         writing = SqliteJournal(path, clock, read_only=False)
-        run = writing.begin(started(os.getpid()), "w")
+        if number == 1:
+            with pytest.raises(WarehouseHeld, match="run r1 "):
+                writing.begin(started(os.getpid()), Holds(writes=["more"], reads=["w"]))
+            clock.move(61)
+        run = writing.begin(started(os.getpid()), Holds(writes=["w"]))
         assert writing.instruct(run, Instruction(at=NOW, control=Control.PAUSE, by="ann@here")) == number
         assert [kind for _, kind in writing.events("r1")][1:] == [
             BatchStarted(at=NOW + timedelta(seconds=1), batch=1, processors=("p",), dates=DATES),
@@ -429,14 +460,14 @@ def test_a_journal_whose_maker_was_killed_is_an_empty_one(tmp_path: Path, clock:
     assert reading.runs() == []
     reading.close()
     writing = SqliteJournal(path, clock, read_only=False)
-    assert writing.begin(started(os.getpid()), "w") == "r1"
+    assert writing.begin(started(os.getpid()), Holds(writes=["w"])) == "r1"
     writing.close()
 
 
 def test_a_damaged_page_is_an_error_that_names_the_file(tmp_path: Path, clock: SetClock) -> None:
     path = tmp_path / "journal.sqlite"
     writing = SqliteJournal(path, clock, read_only=False)
-    run = writing.begin(started(os.getpid()), "w")
+    run = writing.begin(started(os.getpid()), Holds(writes=["w"]))
     writing.append(run, [BatchEnded(at=NOW, batch=batch, seconds=1.0) for batch in range(2000)])
     writing.end(run, ENDED)
     writing.close()
@@ -457,11 +488,12 @@ def test_of_processes_that_want_one_lease_at_once_one_gets_it(tmp_path: Path) ->
         "from backfill_core.adapters.system_clock import SystemClock\n"
         "from backfill_core.errors import WarehouseHeld\n"
         "from backfill_core.events import RunStarted\n"
+        "from backfill_core.ports import Holds\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "journal = SqliteJournal(pathlib.Path('journal.sqlite'), SystemClock(), read_only=False)\n"
         "started = RunStarted(at=datetime.now(UTC), pid=os.getpid(), host=socket.gethostname(), command='', target='', plan={})\n"
         "try:\n"
-        "    print(journal.begin(started, 'w'), flush=True); sys.stdin.readline()\n"
+        "    print(journal.begin(started, Holds(writes=['w'])), flush=True); sys.stdin.readline()\n"
         "except WarehouseHeld as held:\n"
         "    print('refused', flush=True)\n"
     )
@@ -483,7 +515,7 @@ def test_a_lease_is_kept_while_its_run_is_busy_elsewhere(tmp_path: Path) -> None
     path, clock = tmp_path / "journal.sqlite", SystemClock()
     writing = SqliteJournal(path, clock, read_only=False)
     start = started(os.getpid())
-    run = writing.begin(start, "w")
+    run = writing.begin(start, Holds(writes=["w"]))
     first = writing.held_by(run)
     assert first is not None
     with LeaseKeeper(path, clock, apart=0.01) as keeper:

@@ -213,6 +213,18 @@ def test_a_table_that_is_made_gets_the_columns_that_say_it(bench: Bench) -> None
     assert [row["made"] for row in bench.store.rows("box.lines")] == [None], "a row without a hash tells nothing"
 
 
+def test_any_name_and_any_value_is_written_as_it_is(bench: Bench) -> None:
+    name = "a\"b'c`d; DROP TABLE lines; --/*"
+    table = Table(f"box.{name}", date=f"day {name}", key=(name,), only={f"of {name}": name})
+    columns = {f"day {name}": "DATE", name: "STRING", f"of {name}": "STRING"}
+    bench.hold(line(22, "stays"))
+    bench.store.put(table.name, columns, [{f"day {name}": date(2024, 10, 22), name: "other", f"of {name}": "other"}])
+    row = {f"day {name}": date(2024, 10, 22), name: name, f"of {name}": name}
+    assert bench.run(gives(row), 22, table=table).outcomes == units(d22=DONE)
+    assert [each[name] for each in bench.store.rows(table.name)] == ["other", name]
+    assert [each["player"] for each in bench.store.rows("box.lines")] == ["stays"]
+
+
 def test_the_rows_of_the_batchs_dates_are_replaced_and_no_others(bench: Bench) -> None:
     bench.hold(*(line(day, player, 1) for day in (21, 22, 23, 24, 25) for player in ("ann", "bob")))
     given = [line(day, player, 2) for day in (21, 22, 23, 24, 25, 30) for player in ("ann", "bob")]

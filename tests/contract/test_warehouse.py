@@ -100,6 +100,34 @@ def test_distinct_keys_of_none_one_and_several_columns(store: Held, key: tuple[s
     assert facts.distinct == {n(22): distinct}
 
 
+#: What would end a string, an identifier, a statement or a comment, in either engine.
+ANY_NAME = "a\"b'c`d; DROP TABLE lines; --/*"
+
+
+def test_any_name_and_any_value_is_taken_as_it_is(store: Held) -> None:
+    store.put("box.lines", LINES, [line(22, "stays")])
+    columns = {f"day {ANY_NAME}": "DATE", ANY_NAME: "STRING", f"of {ANY_NAME}": "STRING", f"n {ANY_NAME}": "INT64"}
+    table = Table(f"box.{ANY_NAME}", date=f"day {ANY_NAME}", key=(ANY_NAME,), only={f"of {ANY_NAME}": ANY_NAME})
+    rows = [(22, "ann", ANY_NAME, 1), (22, ANY_NAME, ANY_NAME, None), (23, "bob", "another", 1)]
+    store.put(table.name, columns, [dict(zip(columns, (date(2024, 10, day), *more), strict=True)) for day, *more in rows])
+    other = Table("box.roster", date="day", key=("player",))
+    store.put("box.roster", LINES, [line(22, ANY_NAME), line(22, "cy")])
+    asked = question(
+        table,
+        keys=(ANY_NAME,),
+        checks=(
+            ColumnCheck(name=ANY_NAME, column=f"n {ANY_NAME}"),
+            ColumnCheck(name=f"value {ANY_NAME}", column=ANY_NAME, values=(ANY_NAME,)),
+        ),
+        comparisons=(KeyComparison(name=ANY_NAME, own=(ANY_NAME,), theirs=("player",), other=other),),
+    )
+    facts = store.warehouse.observe(asked)
+    assert facts.keys == {ANY_NAME: {n(22): {"ann": 1, ANY_NAME: 1}}}
+    assert facts.checks == {ANY_NAME: {n(22): (1, 2)}, f"value {ANY_NAME}": {n(22): (1, 2)}}
+    assert facts.shares == {ANY_NAME: {n(22): (1, 2, 1)}}
+    assert store.warehouse.observe(question()).rows == {n(22): 1}
+
+
 def test_oldest_and_newest_are_micros_of_the_rows_that_tell(store: Held) -> None:
     stamps = {22: [at(3), at(1, 7), None, at(2)], 23: [None], 24: [at(5)]}
     store.put("box.lines", LINES, [line(day, "ann", written=stamp) for day, found in stamps.items() for stamp in found])

@@ -33,6 +33,7 @@ from backfill_core import (
     Rows,
     RunContext,
     Schedule,
+    Secret,
     Service,
     Sign,
     Sql,
@@ -82,11 +83,20 @@ TOTALS = Processor(
 )
 
 SHARED = Service(name="l4", in_flight=5, lock=600.0)
-PROGRAM = Command(["run", "{date}"], environment={"KEY": "{env:KEY}"}, exit_codes={3: "declined"}, timeout=60.0, service=SHARED)
+PROGRAM = Command(
+    ["run", "{date}"],
+    environment={"KEY": "${KEY}", "T": Secret("env:TOKEN")},
+    exit_codes={3: "declined"},
+    timeout=60.0,
+    service=SHARED,
+)
 ANSWER = Answer(
     results="results", status="ok", means={True: "done", "no": "failed"}, signs=(Sign("locked", at="a", values=(0,)),)
 )
 SERVICE = Http("https://l4.test/x", json={"d": ["{date}"]}, answer=ANSWER, poll=Poll("{location}"), statuses={404: "declined"})
+KNOWN = Http("https://l4.test/x", identity=True, headers={"X-Key": Secret("env:KEY"), "X": f"Key {Secret('env:KEY')}"})
+OTHER = Http("https://l4.test/x", identity="https://audience.test", json={"key": Secret("env:KEY")})
+Command(["run", Secret("env:KEY")])  # type: ignore[list-item]
 Command(["run"], exit_codes={3: "decline"})  # type: ignore[dict-item]
 
 assert_type(RAW.short, str)

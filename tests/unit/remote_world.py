@@ -11,8 +11,9 @@ from typing import Any
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet, Span
+from backfill_core.drain import Drain
 from backfill_core.events import Claim, Event, Failure, Outcome, RunStarted
-from backfill_core.execute import Drain, Execution, World
+from backfill_core.execute import Execution, World
 from backfill_core.graph import Declared, Pipeline
 from backfill_core.model.calendar import EveryDay, Schedule, ScheduleEntry
 from backfill_core.model.expectations import Rows
@@ -23,7 +24,7 @@ from backfill_core.model.units import Unit
 from backfill_core.observe import observe, read_calendars
 from backfill_core.plan import Plan, Request
 from backfill_core.planning.make_plan import make_plan
-from backfill_core.ports import BatchResult, Call
+from backfill_core.ports import BatchResult, Call, Holds
 from backfill_core.run_state import RunState
 from backfill_core.scheduling.terms import Terms
 from backfill_core.testing import MemoryJournal, MemoryWarehouse
@@ -200,7 +201,7 @@ class Bench:
 
     def start(self, execution: Execution) -> RunState:
         started = RunStarted(at=datetime.now(UTC), pid=1, host="here", command="test", target="t", plan=execution.plan.to_json())
-        return execution.run(started, "w")
+        return execution.run(started, Holds(writes=["w"]))
 
     def heard(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.told.events if isinstance(event, kind)]

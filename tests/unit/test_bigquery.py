@@ -17,10 +17,10 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
 
 from backfill_core.adapters.bigquery_client import Account
+from backfill_core.adapters.bigquery_conditions import clock_ahead
 from backfill_core.adapters.bigquery_errors import failure_of, reason_of, words_of
 from backfill_core.adapters.bigquery_jobs import Jobs
 from backfill_core.adapters.bigquery_runner import BigQuerySqlRunner
-from backfill_core.adapters.bigquery_tables import clock_ahead
 from backfill_core.adapters.bigquery_warehouse import BigQueryWarehouse
 from backfill_core.dates import DateSet, Span, day_number
 from backfill_core.errors import CloudError, UnreadableTable
@@ -30,9 +30,10 @@ from backfill_core.model.processor import Processor
 from backfill_core.model.runs import Sql
 from backfill_core.model.table import Table
 from backfill_core.model.units import Batch, Unit
+from backfill_core.planning.contents import ContentColumn
 from backfill_core.ports import BatchResult, Call
-from backfill_core.queries.dialect import Names, Query
-from backfill_core.queries.question import ColumnCheck, OffendingQuery, TableQuestion
+from backfill_core.queries.dialect import BIGQUERY, Names, Query
+from backfill_core.queries.question import ColumnCheck, KeyComparison, OffendingQuery, TableQuestion
 from backfill_core.testing.bigquery_engine import HeldTable
 from backfill_core.testing.bigquery_server import BigQueryServer, Fault
 
@@ -213,6 +214,10 @@ def test_ingestion_time_partitions_are_dates_too(server: BigQueryServer, warehou
     facts = warehouse.observe(TableQuestion(processor="raw", table=table, span=Span(d(1), d(3)), keys=("player",)))
     assert facts.rows == {day_number(d(1)): 2, day_number(d(2)): 1}
     assert facts.keys["player"][day_number(d(1))] == {"ann": 2}
+    (job,) = server.sent("ask")[1:]
+    assert job.answer.bytes == 2 * 3 * 16, "player, of three rows in two partitions, by the counts and by the keys"
+    asked = Query(job.text, {"first_t": d(1), "last_t": d(3)})
+    assert warehouse.jobs.dry_run(asked, within=5).total_bytes_processed == job.answer.bytes
 
 
 def test_a_dataset_in_another_location_is_told_and_one_that_is_not_there_is_empty(
@@ -273,13 +278,13 @@ class Bench:
     def feed(self, *rows: dict[str, Any]) -> None:
         self.server.engine.load("box", "feed", rows)
 
-    def call(self, *days: int, table: Table = LINES, number: int = 1) -> Call:
+    def call(self, *days: int, table: Table = LINES, number: int = 1, **asked: Any) -> Call:
         dates, spec = DateSet.of(*map(d, days)), Sql("lines.sql")
         return Call(
             batch=Batch(number=number, processors=("lines",), dates=dates),
             processor=Processor("lines", layer="raw", calendar="c", writes=table, run=spec, complete_when=Rows()),
             spec=spec,
-            question=TableQuestion(processor="lines", table=table, span=dates.span),
+            question=TableQuestion(processor="lines", table=table, span=dates.span, **asked),
             tables={"lines": table, "feed": FEED},
         )
 
@@ -309,6 +314,83 @@ def test_the_dates_of_a_batch_are_replaced_and_no_others(bench: Bench) -> None:
     (job,) = bench.server.sent("backfill-none-1-")
     assert job.config["labels"].items() >= {"layer": "raw", "backfill_table": "box-lines"}.items()
     assert bench.run(1, 3).outcomes == result.outcomes, "again is the same"
+
+
+def test_any_name_and_any_value_is_written_as_it_is(bench: Bench) -> None:
+    name = "a\"b'c`d; DROP TABLE lines; --/*"
+    quoted = {column: BIGQUERY.name(column) for column in (f"day {name}", name, f"of {name}")}
+    columns = dict(zip(quoted, ("DATE", "STRING", "STRING"), strict=True))
+    bench.server.engine.create("box", name, HeldTable(columns, partition=f"day {name}"))
+    other = {f"day {name}": d(1), name: "other", f"of {name}": "other"}
+    bench.server.engine.load("box", name, [other])
+    bench.hold(row(1, "stays"))
+    bench.feed(row(1, name, 1, name))
+    listed = ", ".join(
+        f"{source} AS {column}" for source, column in zip(("day", "player", "source"), quoted.values(), strict=True)
+    )
+    bench.file.write_text(f"SELECT {listed} FROM {{feed}} WHERE day BETWEEN @date_from AND @date_to", encoding="utf-8")
+    table = Table(f"box.{name}", date=f"day {name}", key=(name,), only={f"of {name}": name})
+    told = bench.runner.run(bench.call(1, table=table, keys=(name,)))
+    assert set(told.outcomes.values()) == {DONE}
+    held = bench.server.engine.rows("box", name)
+    assert sorted(each[name] for each in held) == sorted(["other", name])
+    assert [each["player"] for each in bench.server.engine.rows("box", "lines")] == ["stays"]
+
+
+def test_what_the_table_then_holds_is_told_by_the_job_that_wrote_it(bench: Bench) -> None:
+    bench.hold(row(1, "ann", 1), row(1, "bob", 1), row(2, "between", 4))
+    bench.feed(row(1, "ann", 5), row(3, "cy", 8), row(3, "di"))
+    (bench.file.parent / "rule.sql").write_text(
+        "SELECT day FROM {lines} WHERE player = 'di' AND day BETWEEN @date_from AND @date_to", encoding="utf-8"
+    )
+    call = bench.call(
+        1,
+        3,
+        keys=("player",),
+        checks=(ColumnCheck(name="points", column="points"),),
+        comparisons=(KeyComparison(name="feed", own=("player",), theirs=("player",), other=FEED),),
+        offending=(OffendingQuery(name="no di", file="rule.sql", tables={"lines": LINES, "feed": FEED}),),
+    )
+    told = bench.runner.run(call)
+    asked = bench.warehouse.asked
+    assert told.facts == {"lines": bench.warehouse.observe(call.question)}
+    assert told.facts["lines"].rows == {day_number(d(1)): 2, day_number(d(2)): 1, day_number(d(3)): 2}, "1 would have shrunk"
+    assert told.facts["lines"].checks == {
+        "points": {day_number(d(1)): (2, 2), day_number(d(2)): (1, 1), day_number(d(3)): (1, 2)},
+        "no di": {day_number(d(3)): (0, 1)},
+    }
+    assert (asked, bench.warehouse.asked - asked) == (1, 3), "the schema before, and now what the job had told"
+    assert len(bench.server.sent("backfill-none-1-")) == 1
+
+
+@pytest.mark.parametrize("own", ["", ", IF(player = 'ann', 'mine', NULL) AS source"])
+def test_rows_say_what_they_were_computed_from(bench: Bench, own: str) -> None:
+    bench.file.write_text(SELECT.replace("points FROM", f"points{own} FROM"), encoding="utf-8")
+    bench.feed(row(1, "ann", 5, "h1"), row(1, "bob", 5, "h2"), row(3, "cy", 8, "h3"))
+    feed = replace(FEED, hash="source")
+    days = {day_number(d(day)): (day_number(d(day)),) * 2 for day in (1, 3)}
+    content = ContentColumn(column="source", upstreams=("feed",), bounds=days, plain=True)
+    call = replace(bench.call(1, 3), contents=(content,), tables={"lines": LINES, "feed": feed})
+    assert set(bench.runner.run(call).outcomes.values()) == {DONE}
+    hashes = bench.warehouse.observe(TableQuestion(processor="feed", table=feed, span=Span(d(1), d(3)))).hashes
+    said = {each["player"]: each["source"] for each in bench.server.engine.rows("box", "lines")}
+    first, third = hashes[day_number(d(1))], hashes[day_number(d(3))]
+    assert said == {"ann": "mine" if own else first, "bob": first, "cy": third}
+    assert len({first, third}) == 2
+
+
+def test_where_nothing_prunes_the_job_that_writes_is_not_asked_what_it_wrote(bench: Bench) -> None:
+    bench.server.engine.create("box", "lines", HeldTable(dict(COLUMNS)))
+    bench.feed(row(1, "ann", 5))
+    told = bench.runner.run(bench.call(1))
+    assert (set(told.outcomes.values()), told.facts) == ({DONE}, {})
+
+
+def test_a_date_that_may_shrink_does(bench: Bench) -> None:
+    bench.hold(row(1, "ann", 1), row(1, "bob", 1))
+    bench.feed(row(1, "ann", 2))
+    assert set(bench.runner.run(replace(bench.call(1), allow_shrink=True)).outcomes.values()) == {DONE}
+    assert bench.there() == {(1, "ann", 2)}
 
 
 def test_a_date_that_would_shrink_is_left_alone_and_failed(bench: Bench) -> None:

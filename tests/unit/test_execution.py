@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from threading import Event
+from typing import Any
 
 import pytest
 from remote_world import DONE, Bench, Pen, days, lost, processor
 from remote_world import day as day_of
 
+from backfill_core.coverage import State
 from backfill_core.events import (
+    BatchEnded,
     BatchStarted,
     BreakerMoved,
     ChangedUnderneath,
@@ -20,6 +24,7 @@ from backfill_core.events import (
     IdentityBack,
     IdentityLost,
     Outcome,
+    RunStarted,
     RunStopped,
     UnitsDeferred,
     UnitsEnded,
@@ -103,6 +108,8 @@ def test_a_claim_that_the_table_does_not_bear_out_is_tried_once_more() -> None:
     }
     assert sorted(bench.days_called("a")) == [1, 2, 2, 3, 3, 4, 4]
     assert all(event.again for event in bench.heard(UnitsUnverified))
+    told = [trouble_line(event, "r1") for event in bench.heard(UnitsUnverified)]
+    assert any(": said to be done, but wrote nothing. One retry at " in line for line in told)
 
 
 def test_a_unit_that_was_complete_before_is_done_only_if_its_rows_are_newer_than_its_call() -> None:
@@ -171,8 +178,45 @@ def test_a_run_that_loses_its_identity_waits_and_fails_nothing() -> None:
     bench.told.act = log_in
     state = bench.start(execution)
     assert (state.exit()[0], state.count(Word.DONE), len(bench.heard(IdentityLost))) == (0, 3, 1)
-    assert trouble_line(bench.heard(IdentityLost)[0], "r1").endswith("No unit was failed. Log in, then: backfill continue r1")
-    assert len(bench.heard(IdentityBack)) == 1 and state.identity_lost is None
+    line = trouble_line(bench.heard(IdentityLost)[0], "r1")
+    told = r"paused: no identity token since \d\d:\d\d UTC\. No unit was failed\. Log in, then: "
+    assert re.fullmatch(told + r"backfill continue r1 \(the token was refused\)", line)
+    assert len(bench.heard(IdentityBack)) == 1 and state.identity_lost is None and not state.resting
+
+
+def test_a_run_that_is_continued_without_a_login_says_so_once() -> None:
+    bench = Bench((processor("a"),), days=3)
+    deferred: list[object] = []
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        return lost(Failure.AUTH, "nobody is logged in") if time <= 3 else pen.all(call)
+
+    execution = bench.execution(answer)
+
+    def go_on(event: object) -> None:
+        if isinstance(event, UnitsDeferred):
+            deferred.append(event)
+            execution.scheduler.go_on()
+
+    bench.told.act = go_on
+    state = bench.start(execution)
+    assert (state.exit()[0], state.count(Word.DONE), len(deferred)) == (0, 3, 9)
+    assert (len(bench.heard(IdentityLost)), len(bench.heard(IdentityBack))) == (1, 1)
+
+
+def test_a_run_that_waits_for_its_identity_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backfill_core.scheduling.scheduler.PROBE_EVERY", 0.02)
+    bench = Bench((processor("a"),), days=5)
+    logged_in = Event()
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        if time > 2:
+            logged_in.set()
+        return pen.all(call) if logged_in.is_set() else lost(Failure.AUTH, "nobody is logged in")
+
+    state = bench.run(answer)
+    assert (state.exit()[0], state.count(Word.DONE), state.count(Word.FAILED)) == (0, 5, 0)
+    assert (len(bench.heard(IdentityLost)), len(bench.heard(IdentityBack))) == (1, 1)
 
 
 def test_a_service_that_only_fails_trips_its_breaker_and_max_failures_ends_it() -> None:
@@ -284,9 +328,106 @@ def test_processors_that_go_together_share_calls_and_each_unit_has_its_own_word(
     assert state.dates(Word.FAILED, "c") == days(1, 2, 3)
 
 
-def gated(at_least: float) -> tuple[Layer, Layer]:
-    """Two layers with a gate between them, which never closes the whole layer."""
-    gate = Gate("enough", measure="a", key="key", at_least=at_least, closes_from=100)
+def in_order(**more: Any) -> tuple[Any, ...]:
+    """Three processors that go in one call a date, each but the first needing the one before it."""
+    called = {"service": S, "together": "all", "in_order": True} | more
+    needs = {"a": (), "b": (Need("a"),), "c": (Need("b", soft=True),)}
+    return tuple(processor(name, "one", *of, **called) for name, of in needs.items())
+
+
+def each(call: Call, pen: Pen, **said: Outcome) -> dict[Unit, Outcome]:
+    """What is not said to have gone otherwise is written and done."""
+    (on,) = call.batch.dates
+    for name in set(call.batch.processors) - said.keys():
+        pen.write(name, on)
+    return {Unit(name, on): said.get(name, DONE) for name in call.batch.processors}
+
+
+def test_in_order_a_date_goes_in_one_call_with_what_it_needs() -> None:
+    bench = Bench(in_order(), days=3)
+    state = bench.run(lambda call, _time, pen: pen.all(call), terms=Terms(concurrency=2))
+    assert [names for names, _ in bench.service.calls] == [("a", "b", "c")] * 3
+    assert (state.exit(), state.count(Word.DONE)) == ((0, "all done"), 9)
+    assert not any(event.degraded for event in bench.heard(UnitsEnded))
+    ended = [event.processor for event in bench.heard(UnitsEnded)]
+    assert ended.index("a") < ended.index("b") < ended.index("c"), "each table is looked at after those that it is made from"
+
+
+def test_behind_a_unit_that_failed_in_the_same_call_tables_decide() -> None:
+    """What was made without what it needs is done and degraded; what is not there is blocked by it, whatever was said of it."""
+    bench = Bench(in_order(), days=3)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Mapping[Unit, Outcome]:
+        broken = {"a": lost(Failure.PERMANENT, "no shots")}
+        match call.batch.dates.first.day:
+            case 2:
+                broken["b"] = lost(Failure.PERMANENT, "no a")
+            case 3:
+                broken["b"] = lost(Failure.UNKNOWN, "HTTP 504")
+        return each(call, pen, **broken)
+
+    state = bench.run(answer)
+    assert len(bench.service.calls) == 3, "a call again would do nothing for them"
+    assert {(word, name): state.dates(word, name) for word in Word for name in "abc" if state.dates(word, name)} == {
+        (Word.FAILED, "a"): days(1, 2, 3),
+        (Word.DONE, "b"): days(1),
+        (Word.BLOCKED, "b"): days(2, 3),
+        (Word.DONE, "c"): days(1, 2, 3),
+    }
+    degraded = {(event.processor, on) for event in bench.heard(UnitsEnded) for on in event.degraded}
+    assert degraded == {("b", day_of(1)), ("c", day_of(2)), ("c", day_of(3))}
+    assert {event.why for event in bench.heard(UnitsEnded) if event.word is Word.BLOCKED} == {"a failed"}
+    for number in range(1, 4):
+        bench.pen.write("a", day_of(number))
+    plan, coverage = bench.plan()
+    assert coverage.processors["b"].states[State.STALE] == days(1), "made before the hole was filled"
+    assert plan.planned()["b"].dates == days(2, 3)
+
+
+def test_what_went_behind_a_claim_that_is_not_borne_out_goes_again_with_it() -> None:
+    bench = Bench(in_order(), days=2)
+
+    def answer(call: Call, time: int, pen: Pen) -> Mapping[Unit, Outcome]:
+        if time == 1 and call.batch.dates == days(2):
+            pen.write("b", day_of(2), keys=1)
+            pen.write("c", day_of(2))
+            return each(call, pen, a=DONE, b=DONE, c=DONE)
+        return each(call, pen)
+
+    state = bench.run(answer)
+    assert [(names, on[0].day) for names, on in bench.service.calls] == [(tuple("abc"), 1), (tuple("abc"), 2), (tuple("abc"), 2)]
+    assert (state.exit()[0], state.count(Word.DONE), len(bench.heard(UnitsUnverified))) == (0, 6, 1)
+    assert not any(event.degraded for event in bench.heard(UnitsEnded))
+
+
+def test_a_call_in_order_that_fails_in_passing_comes_back_whole() -> None:
+    bench = Bench(in_order(attempts=2), days=1)
+    state = bench.run(lambda call, time, pen: lost(Failure.TRANSIENT, "HTTP 503") if time == 1 else pen.all(call))
+    assert [names for names, _ in bench.service.calls] == [tuple("abc")] * 2
+    assert state.count(Word.DONE) == 3
+    worse = Bench(in_order(attempts=2), days=1)
+    state = worse.run(lambda _call, _time, _pen: lost(Failure.TRANSIENT, "HTTP 503"))
+    assert [names for names, _ in worse.service.calls] == [tuple("abc")] * 2
+    assert {word: state.count(word) for word in (Word.FAILED, Word.BLOCKED)} == {Word.FAILED: 2, Word.BLOCKED: 1}
+
+
+def test_a_call_in_order_without_an_answer_is_looked_at_table_by_table() -> None:
+    bench = Bench(in_order(), days=1)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        if len(call.batch.processors) == 3:
+            pen.write("a", day_of(1))
+            return lost(Failure.UNKNOWN, "HTTP 504")
+        return pen.all(call)
+
+    state = bench.run(answer)
+    assert [names for names, _ in bench.service.calls] == [tuple("abc"), ("b",), ("c",)]
+    assert state.count(Word.DONE) == 3
+
+
+def gated(at_least: float, per: Any = "date") -> tuple[Layer, Layer]:
+    """Two layers with a gate between them, which closes the whole layer only by its stage."""
+    gate = Gate("enough", measure="a", key="key", at_least=at_least, per=per, closes_from=100)
     return Layer("one", gates=(gate,)), Layer("two", after=("one",))
 
 
@@ -325,6 +466,40 @@ def test_a_date_that_a_gate_closes_is_withheld_either_way(pipelined: bool) -> No
     assert state.exit() == (3, "gate closed: enough")
 
 
+@pytest.mark.parametrize("pipelined", [False, True])
+@pytest.mark.parametrize(
+    ("per", "at_least", "withheld"),
+    [(window(2), 0.8, days(2, 3)), ("stage", 0.9, days(1, 2, 3, 4)), ("stage", 0.8, days())],
+)
+def test_a_gate_on_dates_together_is_judged_once_all_of_them_are_there(
+    pipelined: bool, per: Any, at_least: float, withheld: Any
+) -> None:
+    """Day 2 holds one key of two: three of four in the two days to it and to the next, seven of eight in all."""
+    bench = Bench((*gated(at_least, per), processor("a", "one", keys=1), processor("c", "two", Need("a"))), days=4, keyed=True)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        return pen.all(call, keys=1 if call.processor.name == "a" and call.batch.dates == days(2) else 2)
+
+    state = bench.run(answer, terms=Terms(concurrency=2, pipelined=pipelined))
+    assert state.dates(Word.WITHHELD, "c") == withheld
+    assert state.dates(Word.DONE, "c") == days(1, 2, 3, 4) - withheld
+    assert state.exit()[0] == (3 if withheld else 0)
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_gate_that_somebody_overrides_holds_nothing_up_and_is_told(pipelined: bool) -> None:
+    bench = Bench((*gated(0.9), processor("a", "one", keys=1), processor("c", "two", Need("a"))), days=4, keyed=True)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        return pen.all(call, keys=1 if call.processor.name == "a" and call.batch.dates == days(2) else 2)
+
+    terms = Terms(concurrency=1, pipelined=pipelined)
+    state = bench.run(answer, terms=terms, overridden={"enough": "half of it is known to be lost"})
+    assert (state.dates(Word.DONE, "c"), state.exit()[0]) == (days(1, 2, 3, 4), 0)
+    (judged,) = bench.heard(GateJudged)
+    assert (judged.passed, judged.verdict["overridden"]) == (False, "half of it is known to be lost")
+
+
 def test_units_that_are_exhausted_are_not_called_and_hold_up_what_needs_them() -> None:
     bench = Bench((processor("a"), processor("b", "one", Need("a"))), days=3)
     state = bench.run(lambda call, _time, pen: pen.all(call), exhausted={"a": {"HTTP 500 (in 3 runs)": days(2)}})
@@ -338,3 +513,33 @@ def test_declined_is_a_word_of_its_own() -> None:
     bench = Bench((processor("a"),), days=1)
     state = bench.run(lambda _call, _time, _pen: Outcome(claim=Claim.DECLINED, why="too little history"))
     assert state.exit() == (1, "1 declined")
+
+
+@pytest.mark.parametrize("kind", [RunStarted, BatchStarted, BatchEnded, UnitsDeferred, UnitsUnverified, UnitsEnded, GateJudged])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_run_that_is_asked_to_stop_in_any_phase_stops_and_the_next_one_ends_it(kind: type[Any], times: int) -> None:
+    graph = (*gated(0.5), processor("a"), processor("b", "two", Need("a")))
+    bench = Bench(graph, keyed=True)
+    heard: list[Any] = []
+
+    def act(event: Any) -> None:
+        if isinstance(event, kind) and not heard:
+            heard.append(event)
+            for _ in range(times):
+                bench.drain.ask()
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        if time == 1 and call.batch.dates == days(2):
+            return lost(Failure.TRANSIENT)
+        return DONE if time == 1 and call.batch.dates == days(3) else pen.all(call)
+
+    bench.told.act = act
+    terms = Terms(concurrency=2, priority=Priority.OLDEST)
+    state = bench.run(answer, terms=terms)
+    assert heard, "it came to that phase"
+    assert state.ended is not None and state.in_flight == {}
+    assert (state.ended.exit_code, bool(state.ended.after)) == (130, times == 1), "stopped at once, nothing is looked at"
+    assert bench.told.events[-1] is state.ended
+    after = Bench(graph, keyed=True, warehouse=bench.warehouse)
+    assert after.run(lambda call, _time, pen: pen.all(call), terms=terms).exit()[0] == 0
+    assert after.plan()[0].units == 0

@@ -15,9 +15,15 @@ import duckdb
 import pytest
 from test_reference_sql import QUERIES, TABLES, columns_of, expected_columns, google_sql
 
+from backfill_core.adapters.bigquery_partitions import PARTITIONS as PARTITIONS_TEXT
+from backfill_core.adapters.bigquery_warehouse import COLUMNS as COLUMNS_TEXT
 from backfill_core.dates import DateSet, Span, day_number
+from backfill_core.model.processor import Processor
 from backfill_core.model.table import Table
+from backfill_core.project.load import load_project
 from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Dialect, Names, Query
+from backfill_core.queries.named import named
+from backfill_core.queries.packed import packed, unpacked
 from backfill_core.queries.question import (
     BreakingQuestion,
     ColumnCheck,
@@ -29,6 +35,7 @@ from backfill_core.queries.question import (
 )
 from backfill_core.queries.replacing import replacing
 from backfill_core.queries.sql import QuestionSql, naming_query
+from projects import ROOT
 
 _1970 = date(1970, 1, 1)
 SPAN = Span(date(2024, 10, 22), date(2024, 10, 27))
@@ -43,6 +50,9 @@ LINES = {
     "source": "STRING",
     "written": "TIMESTAMP",
 }
+#: Two views of INFORMATION_SCHEMA, as Google documents them.
+PARTITIONS = {"table_name": "STRING", "partition_id": "STRING", "total_rows": "INT64"}
+COLUMNS = dict.fromkeys(("table_name", "column_name", "data_type", "is_partitioning_column"), "STRING")
 DUCKDB_TYPES = {
     "DATE": "DATE",
     "TIMESTAMP": "TIMESTAMPTZ",
@@ -183,7 +193,7 @@ class Google:
         self.api, self.types = api, types
         self.language = types.LanguageOptions.maximum_features()
         self.language.product_mode = types.ProductMode.PRODUCT_EXTERNAL
-        kinds = ("QUERY", "CREATE_TABLE_AS_SELECT", "DELETE", "INSERT", "BEGIN", "COMMIT")
+        kinds = ("QUERY", "CREATE_TABLE", "CREATE_TABLE_AS_SELECT", "DELETE", "INSERT", "BEGIN", "COMMIT")
         self.language.supported_statement_kinds = [getattr(types.ResolvedNodeKind, f"RESOLVED_{kind}_STMT") for kind in kinds]
         functions = types.ZetaSQLBuiltinFunctionOptions(language_options=self.language)
         catalog = api.CatalogBuilder("tests").with_builtin_functions(functions)
@@ -312,21 +322,61 @@ def test_google_and_duckdb_return_the_same_rows(google: Google, embedded: duckdb
     assert told > 500
 
 
+def test_what_is_packed_for_a_script_comes_out_as_it_was(google: Google, embedded: duckdb.DuckDBPyConnection) -> None:
+    told = next(each for each in questions() if len(each.comparisons) > 1 and not each.absent)
+    rows = unpacked(google.rows(packed(statements(told, BIGQUERY), first=1)))
+    for place, query in enumerate(statements(told, DUCKDB), start=1):
+        found = embedded.execute(query.text, dict(query.params)).fetchall()
+        assert found
+        assert sorted(rows[place], key=repr) == sorted(found, key=repr), query.text
+
+
+def test_google_reads_any_name_as_it_is(google: Google) -> None:
+    for name in ("a`b", "a\\", "it's; DROP TABLE x; --", 'a"b', "a\nb", "`; SELECT 1 AS `x"):
+        text = f"SELECT t.{BIGQUERY.name(name)} FROM (SELECT 1 AS {BIGQUERY.name(name)}) AS t"
+        assert google.output_of(text, {}) == [(name, "TYPE_INT64")]
+
+
+def test_google_analyses_the_metadata_of_partitions(google: Google) -> None:
+    seen = google.with_tables({"shop.INFORMATION_SCHEMA.PARTITIONS": PARTITIONS, "shop.INFORMATION_SCHEMA.COLUMNS": COLUMNS})
+    for text, view in ((PARTITIONS_TEXT, "PARTITIONS"), (COLUMNS_TEXT, "COLUMNS")):
+        text = text.format("`shop`").replace(f"`shop`.INFORMATION_SCHEMA.{view}", f"`shop.INFORMATION_SCHEMA.{view}`")
+        seen.accepts(text, {"tables": ["orders"]} if "@tables" in text else {})
+
+
 def test_google_analyses_what_replaces_dates(google: Google) -> None:
     """Every statement of the script, with its own temporary tables beside the others."""
     keyed = replace(STAMPED, only={"source": "api"})
+    plainest = {table.date: question for question in questions() if not question.absent for table in (question.table,)}
     for table in (BY_DAY, keyed, WRITTEN, replace(BY_DAY, key=())):
+        facts = statements(replace(plainest[table.date], table=table), BIGQUERY)
         columns = [table.date, "player", "team", "source"]
         select = f"SELECT {', '.join(map(BIGQUERY.name, columns))} FROM `box`.`roster` WHERE day BETWEEN @date_from AND @date_to"
-        script = replacing(select, columns, table, DAYS, Names())
-        kinds = {name: LINES[name] for name in columns}
+        texts = {DAY: "one", SPAN.first: "another"}
+        contents = {"source": texts, "made": texts}
+        script = replacing(select, columns, table, DAYS, Names(), contents=contents, facts=facts)
+        kinds = {name: LINES[name] for name in columns} | {"made": "STRING"}
         seen = google.with_tables(
-            {"backfill_result": kinds, "backfill_shrunk": {"day": "DATE", "held": "INT64", "given": "INT64"}}
+            {
+                "box.lines": LINES | {"made": "STRING"},
+                "backfill_result": kinds,
+                "backfill_shrunk": {"day": "DATE", "held": "INT64", "given": "INT64"},
+                "backfill_facts": {"part": "INT64", "line": "STRING"},
+            }
         )
-        statements = script.text.split(";\n")
-        assert statements[0].startswith("CREATE TEMP TABLE backfill_result") and "COMMIT TRANSACTION" in statements
-        for statement in statements:
+        lines = script.text.split(";\n")
+        assert lines[0].startswith("CREATE TEMP TABLE backfill_result") and "COMMIT TRANSACTION" in lines
+        assert sum(line.startswith("CREATE TEMP TABLE backfill_facts") for line in lines) == 1
+        for statement in lines:
             seen.accepts(dotted(statement), script.params)
+
+
+def test_google_analyses_every_declared_table(google: Google) -> None:
+    found = [each.value for each in load_project(ROOT)[0] if isinstance(each.value, Processor)]
+    tables = {table.name: table for processor in found for table in processor.tables.values() if table.ddl}
+    assert len(tables) > 12
+    for table in tables.values():
+        google.accepts(re.sub(r"`(\w+)`\.`(\w+)`", r"`\1.\2`", named(table.ddl or "", {"table": table}, BIGQUERY, Names())), {})
 
 
 def test_google_analyses_the_reference_queries_to_the_declared_columns(google: Google) -> None:

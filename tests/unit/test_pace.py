@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
+from rich.console import Console
+
+from backfill_core.cli.bars import bars
 from backfill_core.dates import DateSet, Span
 from backfill_core.events import (
     BatchEnded,
     BatchStarted,
+    BreakerMoved,
     Control,
     Event,
+    IdentityLost,
     Instructed,
     RunEnded,
     RunStarted,
@@ -18,8 +24,8 @@ from backfill_core.events import (
     Word,
 )
 from backfill_core.plan import Plan, PlannedProcessor, Request, Stage
-from backfill_core.reports.pace_texts import eta_words, pace_words, per_minute, seconds_left, slow_lines
-from backfill_core.reports.run_texts import next_command, run_word, status_lines, table_lines
+from backfill_core.reports.pace_texts import eta_told, eta_words, pace_words, per_minute, seconds_left, slow_lines
+from backfill_core.reports.run_texts import next_command, run_word, status_json, status_lines, table_lines
 from backfill_core.run_state import RunState
 
 NOW = datetime(2025, 3, 5, 10, 0, tzinfo=UTC)
@@ -76,11 +82,11 @@ def test_a_steady_pace_gives_a_narrow_range_and_what_wrote_nothing_does_not_coun
     left = seconds_left(state)
     assert left is not None
     least, most = left
-    assert state.left == 22
+    assert (state.left, pace_words(state)) == (22, "2.0 a minute")
     assert 0.94 * 22 * 30 <= least < 22 * 30 < most <= 1.06 * 22 * 30
     assert per_minute(state, "player_shots") == 2.0
     assert eta_words(state, at(300)) == "ETA 10:15-10:16 UTC"
-    assert eta_words(state, at(300) + timedelta(hours=13, minutes=50)) == "ETA in 0 s", "late: the estimate is used up"
+    assert eta_words(state, at(300) + timedelta(hours=13, minutes=50)) == "ETA overdue: nothing verified in 13 h 50"
 
 
 def test_a_run_that_slows_down_gives_a_wide_range() -> None:
@@ -98,13 +104,16 @@ def test_pauses_are_not_work() -> None:
     pause = Instructed(at=at(300), number=1, control=Control.PAUSE, by="ann@h")
     again = Instructed(at=at(4000), number=2, control=Control.CONTINUE, by="bob@h")
     paused = begun(*before, pause)
-    assert (run_word(paused, alive=True), eta_words(paused, at(900))) == ("PAUSED", "ETA none while paused")
+    assert (run_word(paused, alive=True), eta_told(paused, at(900))) == ("PAUSED", "ETA none while paused")
     assert next_command(paused, alive=True) == "backfill continue r12"
     went_on = begun(*before, pause, again, *worked("player_shots", 10, 4000, 4030))
     left = seconds_left(went_on)
     assert went_on.paused is None
     assert left is not None and left[1] < 1.1 * 31 * 30
     assert went_on.active(at(4030)) == 330
+    early = begun(*before, pause, again)
+    assert seconds_left(early) == seconds_left(begun(*before))
+    assert eta_words(early, at(4010)) == "ETA 11:21-11:23 UTC", "the pause took nothing off"
 
 
 def test_what_takes_much_longer_than_it_should_is_slow() -> None:
@@ -138,6 +147,44 @@ def test_a_status_is_read_at_a_glance() -> None:
         "next: backfill logs r12 --processor player_shots --date 2025-01-08",
     ]
     assert lines[5].startswith("in flight 2   to go 35   ETA 10:")
+
+
+def test_what_holds_a_run_up_is_in_its_status() -> None:
+    events: list[Event] = worked("one", 0, 0, 5)
+    events.append(BreakerMoved(at=at(6), service="l4", position="open", probe=at(36)))
+    told = "service l4 left alone until 10:00:36 UTC: it fails call after call"
+    assert told in status_lines(begun(*events), at(10), alive=True)
+    assert told in plain(begun(*events), at(10))
+    assert status_json(begun(*events), at(10), alive=True)["breakers"] == [
+        {"service": "l4", "position": "open", "probe": at(36).isoformat()}
+    ]
+    closed = begun(*events, BreakerMoved(at=at(37), service="l4", position="closed"))
+    assert told not in status_lines(closed, at(40), alive=True)
+    unknown = begun(*events, IdentityLost(at=at(7), why="HTTP 401"))
+    lines = status_lines(unknown, at(10), alive=True)
+    assert lines[0].startswith("run r12  PAUSED") and lines[-1] == "next: backfill continue r12"
+    said = "paused: no identity token since 10:00 UTC. No unit was failed. Log in, then: backfill continue r12 (HTTP 401)"
+    assert said in " ".join(" ".join(lines).split())
+
+
+def plain(state: RunState, now: datetime) -> list[str]:
+    """What a terminal of 80 columns shows below the bars."""
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(bars(state, now))
+    return console.export_text().splitlines()
+
+
+def test_a_call_of_several_is_slow_by_what_all_of_them_take() -> None:
+    calls: list[Event] = [
+        BatchStarted(at=at(0), batch=1, processors=("one", "two"), dates=DateSet.of(DAYS[0])),
+        BatchEnded(at=at(40), batch=1, seconds=40),
+        *(UnitsEnded(at=at(50), processor=name, dates=DateSet.of(DAYS[0]), word=Word.DONE) for name in ("one", "two")),
+        BatchStarted(at=at(50), batch=2, processors=("one", "two"), dates=DateSet.of(DAYS[1])),
+    ]
+    state = begun(*calls)
+    assert state.worked == {"one": (20.0, 1), "two": (20.0, 1)}, "claims are verified later, and count as well"
+    assert slow_lines(state, at(160)) == []
+    assert slow_lines(state, at(180)) == ["slow: one, two 2025-01-02 in flight 2 min 10 s; usual 40 s"]
 
 
 def test_a_dead_run_is_resumed_and_an_ended_one_reported() -> None:

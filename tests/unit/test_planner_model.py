@@ -47,7 +47,7 @@ from backfill_core.planning.work import KINDS
 BASE = day_number(date(2024, 10, 22))
 #: Days of the world, counted from BASE.
 LENGTH = 22
-THOROUGH = os.environ.get("BACKFILL_THOROUGH") == "1"
+THOROUGH = os.environ.get("THOROUGH") == "1"
 
 
 def examples(normal: int, thorough: int) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill_core.dates import DateSet
+from backfill_core.events import Claim
 from backfill_core.model.http import Answer, Http, Sign
 from backfill_core.model.units import Batch, Unit
 from backfill_core.replies import Reply, read_reply, retry_seconds, words_of
@@ -69,7 +70,12 @@ ANSWERS = st.builds(
     means=st.just({"done": "done", "bad": "failed", True: "running"}),
     error=st.sampled_from(["", "e"]),
     signs=st.sampled_from(
-        [(), (Sign("declined", at="e", values=("a", 1)),), (Sign("locked", status=200, at="s", contains="D"),)]
+        [
+            (),
+            (Sign("declined", at="e", values=("a", 1)),),
+            (Sign("locked", status=200, at="s", contains="D"),),
+            (Sign("declined", status=503, contains="a"),),
+        ]
     ),
 )
 
@@ -79,6 +85,14 @@ def test_whatever_comes_back_every_unit_has_one_outcome(answer: Answer | None, f
     spec = Http("https://x.test/", answer=answer)
     outcomes = read_reply(spec, answer, BATCH, {"a": "a"}, Reply(status=status, body=json.dumps(found).encode()))
     assert outcomes is None or set(outcomes) == UNITS
+
+
+@pytest.mark.parametrize("body", [b'{"e": "DATA_INCOMPLETE"}', b'{"detail": {"code": "data_incomplete"}}', b"DATA_INCOMPLETE"])
+def test_a_sign_that_names_no_place_is_looked_for_in_all_of_an_answer(body: bytes) -> None:
+    answer = Answer(signs=(Sign("declined", status=503, contains="DATA_INCOMPLETE"),))
+    for status, claim in ((503, Claim.DECLINED), (500, Claim.FAILED)):
+        outcomes = read_reply(Http("https://x.test/"), answer, BATCH, {}, Reply(status=status, body=body))
+        assert outcomes is not None and {outcome.claim for outcome in outcomes.values()} == {claim}
 
 
 @given(body=st.binary(max_size=60), truncated=st.booleans())

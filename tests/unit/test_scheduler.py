@@ -15,8 +15,9 @@ from backfill_core.model.calendar import CalendarDays
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, CalendarDates, Days, Window
 from backfill_core.planning.windows import WindowMap
 from backfill_core.scheduling.batches import date_runs
+from backfill_core.scheduling.calling import Calling
 from backfill_core.scheduling.claims import CLAIMS_PACE, CLAIMS_TOGETHER, CLAIMS_WAIT
-from backfill_core.scheduling.scheduler import Calling, Scheduler
+from backfill_core.scheduling.scheduler import Scheduler
 from backfill_core.scheduling.simulate import drawn, simulate
 from backfill_core.scheduling.terms import Terms
 from backfill_core.scheduling.work import Wait, Work
@@ -58,8 +59,12 @@ def bound(day: int, window: Window) -> tuple[int, int]:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Up to six processors in up to three layers, each reading earlier ones, and perhaps its own earlier dates."""
+def cases(draw: st.DrawFn, *, alike: bool = False) -> Case:
+    """Up to nine processors in up to three layers, each reading earlier ones, and perhaps its own earlier dates.
+
+    ``alike``: all have the same dates, and read others on the same date alone.
+    """
+    every, windows = draw(DAYS), st.just(SAME_DATE) if alike else WINDOWS
     layers: dict[str, frozenset[str]] = {}
     for place in range(draw(st.integers(1, 3))):
         layers[f"l{place}"] = frozenset(before for before in layers if draw(st.booleans()))
@@ -68,10 +73,10 @@ def cases(draw: st.DrawFn) -> Case:
     needs: dict[Unit, set[Unit]] = {}
     for layer, before in layers.items():
         for _ in range(draw(st.integers(0, 3))):
-            name, dates = f"p{len(works)}", draw(DAYS)
+            name, dates = f"p{len(works)}", every if alike else draw(DAYS)
             readable = [work for work in works if work.layer in {layer, *before}]
-            edges = [(work.name, work.dates, draw(WINDOWS)) for work in readable if draw(st.booleans())]
-            if draw(st.booleans()):
+            edges = [(work.name, work.dates, draw(windows)) for work in readable if draw(st.booleans())]
+            if not alike and draw(st.booleans()):
                 edges.append((name, DateSet.from_numbers(sorted(dates)), draw(st.integers(1, 4).map(Days))))
             for day in dates:
                 spans = [(up, held, bound(day, window)) for up, held, window in edges]
@@ -270,6 +275,18 @@ def test_claims_are_looked_at_together_at_a_pace_or_when_nothing_else_can_start(
     assert claim(0, 100.0 + CLAIMS_WAIT + CLAIMS_PACE) == {"p": CLAIMS_TOGETHER}
     assert claim(CLAIMS_TOGETHER, 200.0) == {"p": CLAIMS_TOGETHER}, "nothing else is left to start"
     assert not scheduler.claims
+
+
+@settings(deadline=None, max_examples=200)
+@given(days=DAYS, more=DAYS, most=st.integers(1, 7), share=st.integers(1, 5), by_month=st.booleans())
+def test_a_call_that_is_told_its_ends_leaves_no_day_of_the_calendar_out(
+    days: set[int], more: set[int], most: int, share: int, by_month: bool
+) -> None:
+    along = sorted(days | more)
+    runs = date_runs(sorted(days), most, share=share, by_month=by_month, along=along)
+    assert [day for run in runs for day in run] == sorted(days)
+    assert all(run == [day for day in along if run[0] <= day <= run[-1]] for run in runs)
+    assert max(map(len, runs), default=0) <= most
 
 
 @settings(deadline=None, max_examples=200)

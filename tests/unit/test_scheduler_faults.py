@@ -14,10 +14,12 @@ from test_scheduler import BASE, Case, Unit, cases
 from backfill_core.dates import DateSet
 from backfill_core.events import Failure
 from backfill_core.scheduling.breaker import COOL_DOWN, OPENS_AFTER, Position
+from backfill_core.scheduling.calling import Calling, Fate, with_grace
 from backfill_core.scheduling.lanes import NEVER, processor_lane, service_lane
+from backfill_core.scheduling.pausing import PROBE_EVERY
 from backfill_core.scheduling.retries import LONGEST, back_off
-from backfill_core.scheduling.scheduler import PROBE_EVERY, Calling, Fate, Scheduler, with_grace
-from backfill_core.scheduling.simulate import drawn, simulate
+from backfill_core.scheduling.scheduler import Scheduler
+from backfill_core.scheduling.simulate import advance, drawn, simulate
 from backfill_core.scheduling.terms import Priority, Stop, Terms
 from backfill_core.scheduling.work import Wait, Work
 
@@ -27,7 +29,8 @@ SERVICES = ("x", "y")
 @st.composite
 def faulty_cases(draw: st.DrawFn) -> Case:
     """Cases whose processors call services, several of them together, and may be tried again."""
-    case = draw(cases())
+    alike = draw(st.booleans())
+    case = draw(cases(alike=alike))
     works = []
     for work in case.works:
         lanes = (processor_lane(work.name), service_lane(draw(st.sampled_from(SERVICES))))
@@ -40,7 +43,8 @@ def faulty_cases(draw: st.DrawFn) -> Case:
                 backoff=draw(st.sampled_from([0.0, 5.0])),
                 lock=draw(st.sampled_from([0.0, 100.0])),
                 limit=draw(st.sampled_from([None, 50.0])),
-                together=f"{work.layer} all" if not chained and draw(st.booleans()) else None,
+                together=f"{work.layer} all" if not chained and (alike or draw(st.booleans())) else None,
+                in_order=draw(st.booleans()),
                 by_month=draw(st.booleans()),
                 seconds=1.0,
             )
@@ -66,6 +70,10 @@ class World:
     #: By unit: when it was last called and must then not be called again before.
     resting: dict[Unit, float] = field(default_factory=dict)
     left: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    #: What came of units that went behind their needs, in the same call.
+    kept: dict[Unit, tuple[Calling, Failure | None]] = field(default_factory=dict)
+    #: The last call that each unit left in.
+    last: dict[Unit, int] = field(default_factory=dict)
 
     def go(self) -> Scheduler:
         scheduler = Scheduler(self.case.works, self.case.layers, self.terms)
@@ -103,7 +111,13 @@ class World:
                     assert self.case.needs[name, day] <= self.words.keys(), "never before a need"
                     assert self.case.layers[self.case.layer_of[name]] <= self.judged, "never before a gate"
                 scheduler.admitted(name, dates)
-            if not layers and not chosen:
+            ahead = scheduler.to_judge_ahead()
+            for name, dates in ahead.items():
+                for day in dates.numbers():
+                    company = {(up, day) for up in scheduler.company_of(name)}
+                    assert self.of[name].in_order and self.case.needs[name, day] - self.words.keys() <= company
+                scheduler.may_follow(name, DateSet.from_numbers([day for day in dates.numbers() if self.random.random() < 0.8]))
+            if not layers and not chosen and not ahead:
                 return
 
     def leave(self, scheduler: Scheduler, calling: Calling) -> None:
@@ -114,10 +128,14 @@ class World:
         busy = Counter(lane for other in scheduler.in_flight.values() for lane in other.lanes)
         assert all(busy[lane] <= cap for lane, cap in self.terms.caps.items()), "never over a cap"
         assert len(days) == 1 or len(names) == 1
-        for name in names:
+        for place, name in enumerate(names):
             assert len(days) <= self.of[name].most
             for day in days:
                 assert (name, day) not in self.words
+                open_needs = self.case.needs[name, day] - self.words.keys()
+                assert open_needs <= {(before, day) for before in names[:place]}, "never before a need but in its own call"
+                assert self.of[name].in_order or not open_needs
+                self.last[name, day] = calling.batch.number
                 assert self.now >= self.resting.pop((name, day), 0.0), "never again too soon"
         for lane in calling.lanes:
             self.left[lane].append(self.now)
@@ -126,23 +144,47 @@ class World:
 
     def home(self, scheduler: Scheduler, number: int, failure: Failure | None) -> None:
         del self.due[number]
-        calling, _ = scheduler.came_home(number, self.now, {failure} if failure else ())
-        for name in calling.batch.processors:
-            dates = calling.batch.dates
-            if failure is None:
-                claimed = DateSet.from_numbers([day for day in dates.numbers() if self.random.random() < 0.3])
-                scheduler.claimed(name, claimed, self.now)
-                self.end(scheduler, name, dates - claimed, "done")
-                continue
-            part = DateSet.from_numbers(dates.numbers()[:1]) if self.random.random() < 0.2 else dates
-            self.end(scheduler, name, dates - part, "done")
-            fate, again = scheduler.failed(name, part, calling, failure, self.now)
-            if fate is Fate.FINAL:
-                self.end(scheduler, name, part, "failed")
-            if failure is Failure.UNKNOWN and self.of[name].lock:
-                self.resting |= {(name, day): calling.left + self.of[name].lock for day in part.numbers()}
-            if fate is Fate.AGAIN:
-                self.resting |= {(name, day): again for day in part.numbers()}
+        names = scheduler.in_flight[number].batch.processors
+        said = {name: failure if self.random.random() < 0.7 else self.failure() for name in names} if len(names) > 1 else {}
+        failures = {each for each in (said.values() if said else [failure]) if each is not None}
+        calling, _ = scheduler.came_home(number, self.now, failures)
+        for name in names:
+            (day, *_), of_it = calling.batch.dates.numbers(), said.get(name, failure)
+            if scheduler.went_ahead(name, day):
+                self.kept[name, day] = calling, of_it
+                if of_it is Failure.UNKNOWN:
+                    scheduler.stays(name, day)
+            else:
+                self.settle(scheduler, name, calling, of_it)
+        self.take_up(scheduler)
+
+    def take_up(self, scheduler: Scheduler) -> None:
+        while followed := scheduler.followed():
+            for name, day in followed:
+                calling, failure = self.kept.pop((name, day))
+                needs = self.case.needs[name, day]
+                assert needs <= self.words.keys(), "its needs have their word"
+                if failure is not Failure.UNKNOWN:
+                    later = {need for need in needs if self.last.get(need, 0) > calling.batch.number}
+                    assert not later, "no need was called once more without it"
+                self.settle(scheduler, name, calling, failure)
+
+    def settle(self, scheduler: Scheduler, name: str, calling: Calling, failure: Failure | None) -> None:
+        dates = calling.batch.dates
+        if failure is None:
+            claimed = DateSet.from_numbers([day for day in dates.numbers() if self.random.random() < 0.3])
+            scheduler.claimed(name, claimed, self.now)
+            self.end(scheduler, name, dates - claimed, "done")
+            return
+        part = DateSet.from_numbers(dates.numbers()[:1]) if self.random.random() < 0.2 else dates
+        self.end(scheduler, name, dates - part, "done")
+        fate, again = scheduler.failed(name, part, calling, failure, self.now)
+        if fate is Fate.FINAL:
+            self.end(scheduler, name, part, "failed")
+        if failure is Failure.UNKNOWN and self.of[name].lock:
+            self.resting |= {(name, day): calling.left + self.of[name].lock for day in part.numbers()}
+        if fate is Fate.AGAIN:
+            self.resting |= {(name, day): again for day in part.numbers()}
 
     def look(self, scheduler: Scheduler, name: str, dates: DateSet) -> None:
         absent = DateSet.from_numbers([day for day in dates.numbers() if self.random.random() < 0.3])
@@ -151,6 +193,7 @@ class World:
         self.end(scheduler, name, dates - absent, "done")
         if absent - last:
             scheduler.unverified(name, absent - last, self.now)
+        self.take_up(scheduler)
 
     def end(self, scheduler: Scheduler, name: str, dates: DateSet, word: str) -> None:
         for day in dates.numbers():
@@ -442,3 +485,73 @@ def test_throttling_holds_for_what_leaves_next() -> None:
         scheduler.came_home(calling.batch.number, 1.0)
         scheduler.ended("p", calling.batch.dates)
     assert len(scheduler.next_calls(1.0)) == 1
+
+
+def in_order(dates: DateSet) -> list[Work]:
+    """Two that need nothing, one that needs the first, one that needs all, and one that needs its own day before too."""
+    same = [(day, day) for day in dates.numbers()]
+    before = [(day - 1, day - 1) for day in dates.numbers()]
+    needs = {"a": "", "b": "", "c": "a", "d": "abc", "e": "d"}
+    return [
+        Work(
+            name=name,
+            layer="l",
+            dates=dates,
+            waits=(*(Wait.of(up, same) for up in ups), *([Wait.of("e", before)] if name == "e" else [])),
+            together="l all",
+            in_order=True,
+            lanes=(service_lane("s"),),
+        )
+        for name, ups in needs.items()
+    ]
+
+
+def test_in_order_a_call_has_what_needs_only_what_goes_before_it_in_the_call() -> None:
+    dates = DateSet.between(BASE, BASE + 3)
+    seen: list[tuple[str, ...]] = []
+
+    def seconds(calling: Calling) -> float:
+        seen.append(calling.batch.processors)
+        return 1.0 * calling.units
+
+    ran = simulate(Scheduler(in_order(dates), {"l": frozenset()}, Terms(concurrency=1)), seconds)
+    assert (ran.units, ran.makespan) == (20, 20.0)
+    assert seen == [tuple("abcde")] * 4, "one after the other, the day before is there"
+    seen.clear()
+    simulate(Scheduler(in_order(dates), {"l": frozenset()}, Terms(concurrency=4)), seconds)
+    assert sorted(seen) == [tuple("abcd")] * 3 + [tuple("abcde")] + [("e",)] * 3
+    few = Scheduler(in_order(dates), {"l": frozenset()}, Terms(concurrency=1, max_units=7))
+    assert simulate(few, seconds).units == few.called == 7, "of the second date those go for which there is room"
+    assert few.stopped is Stop.UNITS
+
+
+def test_what_went_behind_a_unit_that_is_called_again_goes_behind_it_again() -> None:
+    scheduler = Scheduler(in_order(DateSet.between(BASE, BASE)), {"l": frozenset()}, Terms(concurrency=1))
+    advance(scheduler)
+    (first,) = scheduler.next_calls(0.0)
+    calling, _ = scheduler.came_home(first.batch.number, 1.0, {Failure.TRANSIENT})
+    one = calling.batch.dates
+    assert scheduler.went_ahead("d", BASE) and not scheduler.went_ahead("a", BASE)
+    scheduler.ended("b", one)
+    _, again = scheduler.failed("a", one, calling, Failure.TRANSIENT, 1.0)
+    assert scheduler.followed() == [], "what needs a is not settled before a is"
+    (second,) = scheduler.next_calls(again)
+    assert (second.batch.processors, second.attempt, scheduler.called) == (tuple("acde"), 2, 5)
+    scheduler.came_home(second.batch.number, 9.0)
+    scheduler.ended("a", one)
+    assert scheduler.followed() == [("c", BASE)]
+
+
+def test_a_unit_of_which_nobody_knows_is_not_called_again_before_it_is_looked_at() -> None:
+    scheduler = Scheduler(in_order(DateSet.between(BASE, BASE)), {"l": frozenset()}, Terms(concurrency=1))
+    advance(scheduler)
+    (first,) = scheduler.next_calls(0.0)
+    calling, _ = scheduler.came_home(first.batch.number, 1.0, {Failure.TRANSIENT, Failure.UNKNOWN})
+    scheduler.ended("b", calling.batch.dates)
+    scheduler.stays("c", BASE)
+    _, again = scheduler.failed("a", calling.batch.dates, calling, Failure.TRANSIENT, 1.0)
+    (second,) = scheduler.next_calls(again)
+    assert second.batch.processors == ("a",)
+    scheduler.came_home(second.batch.number, 9.0)
+    scheduler.ended("a", second.batch.dates)
+    assert scheduler.followed() == [("c", BASE)] and scheduler.went_ahead("c", BASE) is False

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from backfill_core.errors import BadSettings
-from backfill_core.project.settings import GcpTarget, environment, find_root, leaves, load_settings, masked, origin, read_layers
+from backfill_core.project.session import open_place
+from backfill_core.project.settings import GcpTarget, environment, find_root, load_settings, origin, read_layers
+from backfill_core.project.shown_settings import leaves, masked
 
 CLOUD = '[targets.cloud]\nruntime = "gcp"\nproject = "p"\nlanding = "landing"\n'
 
@@ -34,6 +36,8 @@ def test_the_environment_wins_over_dotenv_and_that_over_the_file(tmp_path: Path,
     assert told["targets.cloud.maximum_bytes_billed"] == ("100000000000", "default")
     assert environment(tmp_path, {"OTHER": "4"})["OTHER"] == "4"
     assert environment(tmp_path, {})["OTHER"] == "3"
+    monkeypatch.setenv("BACKFILL_OUT", "/tmp/x")
+    assert load_settings(tmp_path) == found, "a program that a run started may ask backfill something"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,31 @@ def test_the_environment_wins_over_dotenv_and_that_over_the_file(tmp_path: Path,
     [
         (CLOUD + 'projct = "x"', "", 'backfill.toml: no setting "targets.cloud.projct". Did you mean "project"?'),
         ("concurency = 3\n" + CLOUD, "", 'backfill.toml: no setting "concurency". Did you mean "concurrency"?'),
+        (CLOUD + 'banana = "x"', "", 'backfill.toml: no setting "targets.cloud.banana". There are: landing, datasets, prefix,'),
+        (CLOUD + 'warehouse = "x"', "", 'backfill.toml: no setting "targets.cloud.warehouse": it is one of runtime local'),
+        (CLOUD + 'identity_comand = "x"', "", 'no setting "targets.cloud.identity_comand". Did you mean "identity_command"?'),
+        (CLOUD + "in_flight = { servces = {} }", "", 'no setting "targets.cloud.in_flight.servces". Did you mean "services"?'),
+        (
+            CLOUD + "identity_command = 'gcloud \"x'",
+            "",
+            "targets.cloud.identity_command: it cannot be read as a command: No closing",
+        ),
+        (CLOUD + 'variables = { API_KEY = "x" }', "", "API_KEY is for a secret by its name: put it into the environment or .env"),
+        (CLOUD + 'identity_command = "print {aud}"', "", 'it names "{aud}". There is {audience} alone'),
+        (CLOUD + 'metadata_host = "example.com:80"', "", "and example.com is no host of this machine's or Google's"),
+        ("[target.cloud]\nruntime = 'gcp'\n", "", 'target is the name of one, where none is typed. Did you mean "targets"?'),
+        (CLOUD, "BACKFILL_TARGETS__CLUOD__PROJECT=x", '.env: no target "cluod". Did you mean "cloud"? Targets: cloud'),
+        (
+            CLOUD,
+            "BACKFILL_TARGETS__CLOUD__IMPERSONTE=x",
+            '.env: no setting "targets.cloud.impersonte". Did you mean "impersonate"?',
+        ),
+        (
+            CLOUD,
+            "BACKFILL_TARGET__CLOUD__PROJECT=x",
+            '.env: no setting "BACKFILL_TARGET__CLOUD__PROJECT". Did you mean "BACKFILL_TARGETS__CLOUD__PROJECT"?',
+        ),
+        (CLOUD, "BACKFILL_CONCURRENCY__X=3", 'no setting "BACKFILL_CONCURRENCY__X". There is "BACKFILL_CONCURRENCY" alone.'),
         (CLOUD, "BACKFILL_CONCURENCY=3", '.env: no setting "BACKFILL_CONCURENCY". Did you mean "BACKFILL_CONCURRENCY"?'),
         (CLOUD, "BACKFILL_TARGETS__CLOUD__PROJCT=3", '.env: no setting "targets.cloud.projct". Did you mean "project"?'),
         (
@@ -72,7 +101,28 @@ def test_a_folder_with_backfill_toml_is_a_project(tmp_path: Path) -> None:
     assert isinstance(load_settings(tmp_path).targets["cloud"], GcpTarget)
 
 
+def test_a_target_gives_the_variables_that_nobody_else_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = CLOUD + 'variables = { L3_URL = "http://a", L4_URL = "http://b", L5_URL = "http://c" }\n'
+    monkeypatch.setenv("L4_URL", "http://mine")
+    place = open_place(settings(tmp_path, text, "L4_URL=http://file\nL5_URL=http://file\n"), "cloud")
+    found = {name: place.variables[name] for name in ("L3_URL", "L4_URL", "L5_URL")}
+    assert found == {"L3_URL": "http://a", "L4_URL": "http://mine", "L5_URL": "http://file"}
+
+
 def test_secrets_are_masked() -> None:
     assert masked(("targets", "cloud", "api_token"), "abc") == "***"
     assert masked(("targets", "cloud", "api_endpoint"), "https://user:word@host/") == "https://***@host/"
     assert masked(("targets", "cloud", "project"), "p") == "p"
+    gcloud = "gcloud auth print-identity-token --audiences={audience}"
+    assert masked(("targets", "cloud", "identity_command"), gcloud) == gcloud
+    curl = 'curl --api-key=k1 -H "Authorization: Bearer b2" "https://me:pw@host/"'
+    told = 'curl --api-key=*** -H "Authorization: Bearer ***" "https://***@host/"'
+    assert masked(("targets", "cloud", "identity_command"), curl) == told
+
+
+def test_the_environment_is_told_as_dotenv_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKFILL_TARGETS__CLOUD__METADATA_HOTS", "x")
+    with pytest.raises(
+        BadSettings, match=r'environment: no setting "targets\.cloud\.metadata_hots"\. Did you mean "metadata_host"'
+    ):
+        load_settings(settings(tmp_path))

@@ -23,6 +23,7 @@ from backfill_core.model.expectations import (
     Rows,
     UniqueKey,
 )
+from backfill_core.model.http import Http
 from backfill_core.model.needs import Need, any_of
 from backfill_core.model.processor import Gate, Layer, Output, Processor
 from backfill_core.model.runs import SOURCE, Service, Sql
@@ -89,6 +90,7 @@ def problems(*values: Any) -> list[str]:
         ({"run": {"local": Sql("a.sql", timeout=0)}}, "has timeout=0. It is more than 0; leave it out for no limit"),
         ({"run": Sql("a.sql", service=Service("s", per_minute=-1))}, "has per_minute=-1. It is more than 0"),
         ({"run": Sql("a.sql", service=Service("s", in_flight=0))}, "has in_flight=0. It is 1 or more"),
+        ({"run": Http("https://x.example", in_order=True)}, "has in_order=True, and goes with no others. Name their call"),
         ({"run": Sql("a.sql", together="all")}, 'has together="all", but Sql writes one table a call. Take it away'),
         ({"rules": (NotNull("n"), NotNull("n", share=0.5))}, 'declares "n not null" twice. Keep one'),
         ({"rules": (Allowed("n", values=()),)}, "allows n no value"),
