@@ -18,6 +18,7 @@ from backfill_core.events import (
     UnitsUnverified,
     Word,
 )
+from backfill_core.flights import Landed
 from backfill_core.live import Live, Refusal
 from backfill_core.ports import BatchResult, Clock
 from backfill_core.record import Record
@@ -57,11 +58,11 @@ class Homecoming:
         #: Units that went that way at some time.
         self._ahead: dict[str, DateSet] = {}
 
-    def take(self, came: Sequence[tuple[int, BatchResult, datetime]]) -> None:
-        """Takes in what came of calls: number, result, and when it left."""
-        self.verifier.absorb([(self.scheduler.in_flight[number].batch, result) for number, result, _ in came])
-        for number, result, started in came:
-            self._take(number, result, started)
+    def take(self, landed: Sequence[Landed]) -> None:
+        """Takes in what came of calls."""
+        self.verifier.absorb([(self.scheduler.in_flight[each.number].batch, each.result) for each in landed])
+        for each in landed:
+            self._take(each.number, each.result, each.started)
 
     def _take(self, number: int, result: BatchResult, started: datetime) -> None:
         now, at = self.ticks(), self.clock.now()

@@ -22,7 +22,7 @@ from backfill_core.errors import BadUsage, ExitCode, PlanDrifted, did_you_mean
 
 if TYPE_CHECKING:
     from backfill_core.coverage import Coverage
-    from backfill_core.execute import Drain
+    from backfill_core.drain import Drain
     from backfill_core.plan import Plan
     from backfill_core.project.session import Session
     from backfill_core.project.targets import OpenWarehouse
@@ -94,7 +94,7 @@ def carry_out_plan(
     """
     from backfill_core.cli.progress import Progress
     from backfill_core.cli.waiting import free_warehouse, waited_for_tables
-    from backfill_core.execute import Drain
+    from backfill_core.drain import Drain
     from backfill_core.planning.drift import drift
     from backfill_core.project.carry_out import carry_out
     from backfill_core.project.exhausted import exhausted_units

@@ -15,9 +15,10 @@ from backfill_core.adapters.run_log import RunLog, Shape
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet
+from backfill_core.drain import Drain
 from backfill_core.errors import BadPlanFile, BadSql, PlanDrifted
 from backfill_core.events import RunStarted
-from backfill_core.execute import Drain, Execution, World
+from backfill_core.execute import Execution, World
 from backfill_core.model.runs import Sql
 from backfill_core.plan import Plan, Request
 from backfill_core.planning.drift import Drift, drift

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backfill_core.execute import Drain
+from backfill_core.drain import Drain
 from backfill_core.plan import Plan
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.project.carry_out import carry_out

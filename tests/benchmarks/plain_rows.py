@@ -12,8 +12,9 @@ from backfill_core.adapters.sqlite_journal import SqliteJournal
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import DateFacts
 from backfill_core.dates import Span, day_number
+from backfill_core.drain import Drain
 from backfill_core.events import Claim, Outcome, RunStarted
-from backfill_core.execute import Drain, Execution, World
+from backfill_core.execute import Execution, World
 from backfill_core.graph import Declared, Pipeline
 from backfill_core.model.calendar import EveryDay
 from backfill_core.model.expectations import Rows

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backfill_core.execute import Drain
+from backfill_core.drain import Drain
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.project.carry_out import carry_out
 from backfill_core.project.look import Asking, look

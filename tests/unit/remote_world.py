@@ -11,8 +11,9 @@ from typing import Any
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet, Span
+from backfill_core.drain import Drain
 from backfill_core.events import Claim, Event, Failure, Outcome, RunStarted
-from backfill_core.execute import Drain, Execution, World
+from backfill_core.execute import Execution, World
 from backfill_core.graph import Declared, Pipeline
 from backfill_core.model.calendar import EveryDay, Schedule, ScheduleEntry
 from backfill_core.model.expectations import Rows

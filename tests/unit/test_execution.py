@@ -14,6 +14,7 @@ from remote_world import day as day_of
 
 from backfill_core.coverage import State
 from backfill_core.events import (
+    BatchEnded,
     BatchStarted,
     BreakerMoved,
     ChangedUnderneath,
@@ -23,6 +24,7 @@ from backfill_core.events import (
     IdentityBack,
     IdentityLost,
     Outcome,
+    RunStarted,
     RunStopped,
     UnitsDeferred,
     UnitsEnded,
@@ -511,3 +513,33 @@ def test_declined_is_a_word_of_its_own() -> None:
     bench = Bench((processor("a"),), days=1)
     state = bench.run(lambda _call, _time, _pen: Outcome(claim=Claim.DECLINED, why="too little history"))
     assert state.exit() == (1, "1 declined")
+
+
+@pytest.mark.parametrize("kind", [RunStarted, BatchStarted, BatchEnded, UnitsDeferred, UnitsUnverified, UnitsEnded, GateJudged])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_run_that_is_asked_to_stop_in_any_phase_stops_and_the_next_one_ends_it(kind: type[Any], times: int) -> None:
+    graph = (*gated(0.5), processor("a"), processor("b", "two", Need("a")))
+    bench = Bench(graph, keyed=True)
+    heard: list[Any] = []
+
+    def act(event: Any) -> None:
+        if isinstance(event, kind) and not heard:
+            heard.append(event)
+            for _ in range(times):
+                bench.drain.ask()
+
+    def answer(call: Call, time: int, pen: Pen) -> Outcome:
+        if time == 1 and call.batch.dates == days(2):
+            return lost(Failure.TRANSIENT)
+        return DONE if time == 1 and call.batch.dates == days(3) else pen.all(call)
+
+    bench.told.act = act
+    terms = Terms(concurrency=2, priority=Priority.OLDEST)
+    state = bench.run(answer, terms=terms)
+    assert heard, "it came to that phase"
+    assert state.ended is not None and state.in_flight == {}
+    assert (state.ended.exit_code, bool(state.ended.after)) == (130, times == 1), "stopped at once, nothing is looked at"
+    assert bench.told.events[-1] is state.ended
+    after = Bench(graph, keyed=True, warehouse=bench.warehouse)
+    assert after.run(lambda call, _time, pen: pen.all(call), terms=terms).exit()[0] == 0
+    assert after.plan()[0].units == 0

@@ -16,8 +16,9 @@ from backfill_core.events import Failure
 from backfill_core.scheduling.breaker import COOL_DOWN, OPENS_AFTER, Position
 from backfill_core.scheduling.calling import Calling, Fate, with_grace
 from backfill_core.scheduling.lanes import NEVER, processor_lane, service_lane
+from backfill_core.scheduling.pausing import PROBE_EVERY
 from backfill_core.scheduling.retries import LONGEST, back_off
-from backfill_core.scheduling.scheduler import PROBE_EVERY, Scheduler
+from backfill_core.scheduling.scheduler import Scheduler
 from backfill_core.scheduling.simulate import advance, drawn, simulate
 from backfill_core.scheduling.terms import Priority, Stop, Terms
 from backfill_core.scheduling.work import Wait, Work
