@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 
-from backfill_core.coverage import Coverage
+from backfill_core.coverage import Coverage, DateFacts
 from backfill_core.dates import DateSet, Span, day_number, day_of
 from backfill_core.errors import (
     AfterHorizon,
@@ -109,6 +109,22 @@ def observe(
     missing = missing_tables(pipeline, warehouse, asked)
     answers = iter(warehouse.observe_all([question.without(missing) for question in asked]))
     facts = {name: facts_together(dict(zip(about, answers, strict=False)), name) for name, about in questions.items()}
+    return judged_with_files(pipeline, landing, calendars, facts, reach, span=span, today=today, reviews=reviews)
+
+
+def judged_with_files(
+    pipeline: Pipeline,
+    landing: Landing,
+    calendars: Mapping[str, CalendarDays],
+    tables: Mapping[str, DateFacts],
+    reach: Mapping[str, Span],
+    *,
+    span: Span,
+    today: date,
+    reviews: Reviews,
+) -> Coverage:
+    """Judges every date by the facts of its table, or by the files that are there now."""
+    facts = dict(tables)
     for name, processor in pipeline.processors.items():
         if isinstance(processor.writes, Files):
             calendar = calendars[processor.calendar]

@@ -15,10 +15,14 @@ class Record:
 
     def __init__(self, journal: Journal, listeners: Sequence[Listener]) -> None:
         self.journal = journal
-        self.listeners = listeners
+        self.listeners = list(listeners)
         self.state = RunState("")
         self._unsaid: list[Event] = []
         self._broken = False
+
+    def follow(self, listener: Listener) -> None:
+        """Adds somebody who is told of everything from now on."""
+        self.listeners.append(listener)
 
     def begin(self, started: RunStarted, holds: Holds) -> None:
         """Raises WarehouseHeld when another run is in the way."""

@@ -6,10 +6,10 @@ import csv
 import functools
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -94,7 +94,10 @@ observe_option = click.option(
     "observed",
     type=click.Choice(["rows", "partitions"]),
     default="rows",
-    help="What to look at: rows, or on BigQuery the partitions' metadata, which costs nothing and tells only rows there or not.",
+    help="What to look at: rows, or on BigQuery the metadata of partitions alone: rows there or not.",
+)
+last_observed_option = click.option(
+    "--last-observed", is_flag=True, help="What a run last observed, without looking: for while one holds the warehouse."
 )
 today_option = click.option("--today", type=Day(), help="Take this day as today.")
 
@@ -118,7 +121,9 @@ _SELECTION = (
     ),
     click.option("--exclude", multiple=True, metavar="NAME", help="Not this processor; repeatable, + as above."),
     click.option("--dates", metavar="D,D..D", help="Only these dates and ranges."),
-    click.option("--dates-file", metavar="FILE", help="Only the dates in a file: CSV (first column) or JSON."),
+    click.option(
+        "--dates-file", metavar="FILE", help="Only the dates of a file: JSON, or CSV (first column, or one headed date)."
+    ),
 )
 
 
@@ -190,6 +195,13 @@ def _gathered(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(ask, **given)
 
     return command
+
+
+def observing(ask: Ask, observed: Literal["rows", "partitions"], last_observed: bool) -> Ask:
+    """The same, of what is to be looked at. Raises BadUsage."""
+    if last_observed and observed != "rows":
+        raise BadUsage(message=f"--observe {observed} and --last-observed contradict each other. Type one of them")
+    return replace(ask, asking=replace(ask.asking, observed="last" if last_observed else observed))
 
 
 def _work(shared: Mapping[str, Any]) -> dict[str, Any]:
@@ -297,19 +309,24 @@ def _read_dates(path: Path) -> DateSet:
 
 
 def _csv_dates(path: Path, text: str) -> DateSet:
-    days: list[date] = []
+    """A day or a range a line: in the first column, or in that which a header calls ``date``."""
+    found, column = DateSet(), 0
     try:
         for place, row in enumerate(csv.reader(text.splitlines()), start=1):
-            first = row[0].strip() if row else ""
-            if not first or (place == 1 and not first[0].isdigit()):
+            cells = [cell.strip() for cell in row]
+            if place == 1 and cells and not cells[0][:1].isdigit():
+                column = [*map(str.lower, cells), "date"].index("date") % len(cells)
+                continue
+            cell = cells[column] if len(cells) > column else ""
+            if not any(cells):
                 continue
             try:
-                days.append(parse_day(first))
+                found |= DateSet.from_json([cell])
             except ValueError as error:
-                raise BadDatesFile(path=path, problem=f'line {place} has "{first[:40]}"') from error
+                raise BadDatesFile(path=path, problem=f'line {place} has "{cell[:40]}"') from error
     except csv.Error as error:
         raise BadDatesFile(path=path, problem=str(error)) from error
-    return DateSet.of(*days)
+    return found
 
 
 def _json_dates(path: Path, text: str) -> DateSet:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from backfill_core.cli.options import Ask, asks_work, format_option, observe_option, show_sql_option
+from backfill_core.cli.options import (
+    Ask,
+    asks_work,
+    format_option,
+    last_observed_option,
+    observe_option,
+    observing,
+    show_sql_option,
+)
 from backfill_core.errors import BadUsage, ExitCode
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--concurrency", type=click.IntRange(1, 256), help="Calls in flight that times are estimated for.")
 @click.option("--exit-code", is_flag=True, help="Exit 5 when there is something to do.")
 @observe_option
+@last_observed_option
 @show_sql_option
 @format_option
 @click.pass_context
@@ -35,7 +43,8 @@ def command(
     out: str | None,
     concurrency: int | None,
     exit_code: bool,
-    observed: str,
+    observed: Literal["rows", "partitions"],
+    last_observed: bool,
     show_sql: bool,
     shape: str,
 ) -> None:
@@ -45,8 +54,7 @@ def command(
             raise BadUsage(
                 message="--out writes a plan that can be carried out, and one by partitions alone cannot. Take one away"
             )
-        asking = replace(ask.asking, partitions=observed == "partitions")
-        _plan(replace(ask, asking=asking), out, concurrency, shape, exit_code=exit_code, show_sql=show_sql)
+        _plan(observing(ask, observed, last_observed), out, concurrency, shape, exit_code=exit_code, show_sql=show_sql)
 
 
 @command.command("diff")
@@ -79,10 +87,11 @@ def _plan(ask: Ask, out: str | None, concurrency: int | None, shape: str, *, exi
     from backfill_core.reports.plan_texts import plan_lines
 
     session = open_project(ask.project, ask.target)
-    with session.warehouse(read_only=True) as warehouse, sql_shown(warehouse, session.pipeline, show_sql):
+    last_observed = ask.asking.observed == "last"
+    with session.looked_through(last_observed=last_observed) as warehouse, sql_shown(warehouse, session.pipeline, show_sql):
         looked = look(session, warehouse, ask.asking)
         plan = make_plan(looked.pipeline, looked.coverage, looked.request)
-        cost = _cost(session, warehouse, plan)
+        cost = _cost(session, warehouse, plan) if warehouse else None
     if out:
         try:
             Path(out).write_text(json.dumps(plan.to_json(), indent=1) + "\n", encoding="utf-8")
@@ -93,13 +102,13 @@ def _plan(ask: Ask, out: str | None, concurrency: int | None, shape: str, *, exi
     found, line = estimated(session, plan, looked.coverage, concurrency)
     if shape == "json":
         told: dict[str, object] = {"cost": cost.to_json()} if cost else {}
-        told |= {"observed": "partitions", "notes": looked.notes} if looked.notes else {}
+        told |= {"observed": ask.asking.observed, "notes": looked.notes} if looked.notes else {}
         click.echo(json.dumps(plan.to_json() | {"estimate": found} | told, indent=1))
         sys.exit(_code(plan, exit_code))
     head = session.head(f"plan {plan.hash[:8]}", looked.coverage.span, looked.ends)
     doing = f"backfill execute --plan {out}" if out else ask.again("execute")
     doing += f" --concurrency {concurrency}" if concurrency else ""
-    if looked.notes:
+    if ask.asking.observed == "partitions":
         doing = ask.again("plan")  # nothing is carried out on less than its rows
     below = (line, cost.line() if cost else "")
     click.echo("\n".join(plan_lines(plan, looked.pipeline, looked.coverage, head, doing, *below, notes=looked.notes)))

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def sql_shown(warehouse: OpenWarehouse, pipeline: Pipeline, wanted: bool) -> Iterator[None]:  # a flag of the command line
+def sql_shown(warehouse: OpenWarehouse | None, pipeline: Pipeline, wanted: bool) -> Iterator[None]:  # a flag of the command line
     """Prints what is sent within, also what fails: the schema's first, then the processors' in their order."""
-    if not wanted:
+    if not wanted or warehouse is None:
         yield
         return
     from backfill_core.queries.readable import statement_lines

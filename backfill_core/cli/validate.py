@@ -7,14 +7,15 @@ import sys
 
 import click
 
-from backfill_core.cli.options import Ask, asks, format_option
+from backfill_core.cli.options import Ask, asks, format_option, last_observed_option, observing
 from backfill_core.errors import ExitCode
 
 
 @click.command("validate")
 @asks
+@last_observed_option
 @format_option
-def command(ask: Ask, shape: str) -> None:
+def command(ask: Ask, last_observed: bool, shape: str) -> None:
     """Judge the gates and rules of all layers on what the tables hold. Exit 3 when one fails."""
     from backfill_core.gates import judge_gates
     from backfill_core.planning.asked import asked_dates
@@ -23,8 +24,9 @@ def command(ask: Ask, shape: str) -> None:
     from backfill_core.reports.gate_texts import broken, full_verdict_lines, validation_json
     from backfill_core.reports.words import wrapped
 
+    ask = observing(ask, "rows", last_observed)
     session = open_project(ask.project, ask.target)
-    with session.warehouse(read_only=True) as warehouse:
+    with session.looked_through(last_observed=last_observed) as warehouse:
         looked = look(session, warehouse, ask.asking)
     pipeline, coverage, request = session.pipeline, looked.coverage, looked.request
     chosen, dates = pipeline.chosen(request.through, request.processors), asked_dates(request)
@@ -34,7 +36,7 @@ def command(ask: Ask, shape: str) -> None:
     if shape == "json":
         click.echo(json.dumps(validation_json(coverage, verdicts, bad), indent=1))
     else:
-        lines = [session.head("validate", coverage.span, looked.ends).line()]
+        lines = [session.head("validate", coverage.span, looked.ends).line(), *looked.notes]
         for verdict in verdicts:
             lines += full_verdict_lines(verdict)
         lines += [each.line() for each in bad]

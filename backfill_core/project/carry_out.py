@@ -26,6 +26,7 @@ from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
 from backfill_core.project.checkout import commit_of, user
 from backfill_core.project.look import Asking, Look, look
+from backfill_core.project.look_at_last import Remembers
 from backfill_core.project.runners import check_environment, open_runners
 from backfill_core.project.session import Session
 from backfill_core.project.targets import check_runnable
@@ -144,6 +145,7 @@ def carry_out(
             commit=commit_of(session.root),
             concurrency=terms.concurrency,
         )
+        execution.record.follow(Remembers(session, execution.live, coverage.span))
         return execution.run(started, session.holds(plan.planned()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Literal
 
 from backfill_core.coverage import Coverage
 from backfill_core.dates import ONE_DAY, DateSet, Span
@@ -34,8 +35,8 @@ class Asking:
     include_warmup: bool = False
     limit: int | None = None
     order: str = "oldest"
-    #: Look at partitions' metadata alone.
-    partitions: bool = False
+    #: What is looked at: the tables' rows, partitions' metadata alone, or what a run last observed.
+    observed: Literal["rows", "partitions", "last"] = "rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +55,14 @@ class Look:
     notes: tuple[str, ...] = ()
 
 
-def look(session: Session, warehouse: Warehouse, asking: Asking, *, waive: bool = True, also: Span | None = None) -> Look:
+def look(session: Session, warehouse: Warehouse | None, asking: Asking, *, waive: bool = True, also: Span | None = None) -> Look:
     """Reads the calendars and every table over a span; ``waive=False`` leaves waivers out.
 
-    ``also`` is looked at too, without being part of the request.
+    ``also`` is looked at too, without being part of the request. No warehouse is needed for what was last observed.
 
     Raises what `select` and `Session.span` raise, UnreadableTable or BadReviews.
     """
-    if asking.partitions:
+    if asking.observed == "partitions":
         from backfill_core.project.look_at_partitions import refuse_embedded
 
         refuse_embedded(session)
@@ -79,13 +80,21 @@ def look(session: Session, warehouse: Warehouse, asking: Asking, *, waive: bool 
         span = Span(min(span.first, also.first), max(span.last, also.last))
         calendars = read_calendars(session.pipeline, session.landing, span)
     pipeline, notes = session.pipeline, tuple[str, ...]()
-    if asking.partitions:
+    if asking.observed == "last":
+        from backfill_core.project.look_at_last import observe_last
+
+        reviews = session.reviews_of(calendars, waive=waive)
+        coverage, note = observe_last(session, calendars, span, today, reviews)
+        notes = (note,)
+    elif asking.observed == "partitions":
         from backfill_core.project.look_at_partitions import observe_partitions
 
+        assert warehouse is not None
         reviews = session.reviews_of(calendars, waive=waive)
         presence = observe_partitions(session, warehouse, calendars, span, today, reviews)
         pipeline, coverage, notes = presence.pipeline, presence.coverage, presence.notes
     else:
+        assert warehouse is not None, "only what was last observed needs none"
         coverage = session.observe(warehouse, calendars, span, today, waive=waive)
     request = Request(
         target=session.target_name,

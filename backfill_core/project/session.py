@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -137,6 +137,10 @@ class Session(Place):
             yield warehouse
         finally:
             warehouse.close()
+
+    def looked_through(self, *, last_observed: bool) -> AbstractContextManager[OpenWarehouse | None]:
+        """The warehouse, opened to be read; none where what a run last observed will do."""
+        return nullcontext() if last_observed else self.warehouse(read_only=True)
 
     def _refuse_held(self, target: LocalTarget) -> None:
         journal = self.journal(read_only=True)

@@ -166,6 +166,35 @@ def test_waiting_for_a_held_warehouse_says_for_whom(project: Path) -> None:
     assert "nothing to do" in said
 
 
+def test_what_a_run_last_observed_can_be_read_while_it_holds_the_warehouse(project: Path) -> None:
+    read = (*SPAN, "--last-observed")
+    nothing = ask(project, "coverage", *read)
+    assert (nothing.returncode, "no run observed" in nothing.stderr) == (2, True)
+    running = begin_slow(project)
+    assert ask(project, "coverage", *SPAN).returncode == 2
+    at_first = ask(project, "coverage", *read).stdout
+    assert "as last observed: run r1 at 2" in at_first and "L2 0 of 10 dates" in at_first
+    assert asked(project, "plan", *read)["totals"]["units"] == 20
+    release(project)
+    finish(running)
+    for command in ("plan", "coverage", "validate"):
+        told = ask(project, command, *read).stdout.splitlines()
+        (note,) = (line for line in told if line.startswith("as last observed: run r1"))
+        told.remove(note)
+        assert told == ask(project, command, *SPAN).stdout.splitlines(), "what it remembers is what there is"
+    beyond = ask(project, "plan", *read, "--from", "2024-04-01", "--to", "2024-05-12")
+    assert (beyond.returncode, "Ask for dates that need no others" in beyond.stderr) == (2, True)
+    both = ask(project, "plan", *read, "--observe", "partitions")
+    assert (both.returncode, "contradict" in both.stderr) == (2, True)
+    (project / "plugins" / "more.py").write_text(
+        "from backfill_core import Processor, Rows, SOURCE, Files\n"
+        'MORE = Processor("more", layer="raw", calendar="daily", writes=Files("m/{date}"), complete_when=Rows(), run=SOURCE)\n',
+        encoding="utf-8",
+    )
+    changed = ask(project, "plan", *read)
+    assert (changed.returncode, "layers or plugins changed since run r1" in changed.stderr) == (2, True)
+
+
 def test_of_two_executes_at_once_one_runs(project: Path) -> None:
     (project / "slow").touch()
     racing = [begin(project, "execute", *SPAN, "--yes") for _ in range(2)]

@@ -110,7 +110,7 @@ def test_so_many_tables_go_into_a_query_and_no_more(server: BigQueryServer, tmp_
 def looked(shop: Path) -> Look:
     session = open_project(shop, "cloud")
     with session.warehouse(read_only=True) as warehouse:
-        return look(session, warehouse, Asking(last=d(9, 5), today=d(20, 7), partitions=True))
+        return look(session, warehouse, Asking(last=d(9, 5), today=d(20, 7), observed="partitions"))
 
 
 def test_a_date_has_rows_or_none_and_is_nothing_else(server: BigQueryServer, tmp_path: Path) -> None:
@@ -166,4 +166,4 @@ def test_an_embedded_target_has_no_such_metadata(server: BigQueryServer, tmp_pat
         session.warehouse(read_only=True) as warehouse,
         pytest.raises(BadUsage, match='target "local" keeps its tables in a file'),
     ):
-        look(session, warehouse, Asking(last=d(9, 5), today=d(20, 7), partitions=True))
+        look(session, warehouse, Asking(last=d(9, 5), today=d(20, 7), observed="partitions"))
