@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 from backfill_core.coverage import TO_DO, Coverage, State
 from backfill_core.dates import DateSet, union
 from backfill_core.gates import judge_gate
 from backfill_core.graph import Edge, EdgeKind, Pipeline, checked_reads
 from backfill_core.model.processor import Gate, Layer
-from backfill_core.model.windows import SAME_DATE, SameDate
 from backfill_core.plan import Blocked, Cascade, Closure, Plan, PlannedProcessor, Request, RootCause, Stage
 from backfill_core.planning.asked import Decided, asked_dates, not_planned
+from backfill_core.planning.blocking import Blocking
+from backfill_core.planning.decision import Decision
+from backfill_core.planning.fingerprint import graph_fingerprint
 from backfill_core.planning.forecast import forecasts
 from backfill_core.planning.judge import TOO_LITTLE_HISTORY, window_map
-from backfill_core.planning.need_met import need_met
 from backfill_core.planning.order import first_dates
-from backfill_core.planning.withhold import key_sources, withheld_by
+from backfill_core.planning.withhold import withheld_by
 from backfill_core.planning.work import forced, keyless, kind_of, lacking, spoiled
-
-#: (processor, why): what a root cause is grouped by.
-_Root = tuple[str, str]
-
-NO_FILE = "no landing file"
 
 
 def make_plan(pipeline: Pipeline, coverage: Coverage, request: Request) -> Plan:
@@ -41,49 +35,6 @@ def make_plan(pipeline: Pipeline, coverage: Coverage, request: Request) -> Plan:
     part = _Planner(pipeline, coverage, request, few, whole)
     part.decide()
     return part.plan()
-
-
-def graph_fingerprint(pipeline: Pipeline, waived: Mapping[str, DateSet]) -> str:
-    """Changes with anything declared that a plan rests on, and with the dates waived; not with how units are run."""
-    parts = [repr((layer.name, layer.after, layer.gates)) for layer in pipeline.layers]
-    for name, processor in pipeline.processors.items():
-        parts.append(
-            repr(
-                (
-                    name,
-                    processor.layer,
-                    processor.calendar,
-                    processor.writes,
-                    processor.needs,
-                    processor.complete_when,
-                    processor.rules,
-                    processor.warmup,
-                    *processor.also,
-                )
-            )
-        )
-    parts += [repr(calendar) for _, calendar in sorted(pipeline.calendars.items())]
-    parts += [repr((name, dates.to_json())) for name, dates in sorted(waived.items()) if dates]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-@dataclass(slots=True)
-class _Verdict:
-    """What was decided of one processor."""
-
-    reasons: dict[str, DateSet] = field(default_factory=dict)
-    unsettled: DateSet = field(default_factory=DateSet)
-    degraded: DateSet = field(default_factory=DateSet)
-    #: Dates planned only because something they rest on is newer, or planned.
-    cascaded: DateSet = field(default_factory=DateSet)
-    planned: DateSet = field(default_factory=DateSet)
-    pending: DateSet = field(default_factory=DateSet)
-    #: Root cause -> (dates it blocks, dates at the root).
-    blocked: dict[_Root, tuple[DateSet, DateSet]] = field(default_factory=dict)
-
-    @property
-    def blocked_dates(self) -> DateSet:
-        return union(victims for victims, _ in self.blocked.values())
 
 
 class _Planner:
@@ -105,7 +56,8 @@ class _Planner:
         self.selected = frozenset(pipeline.chosen(request.through, request.processors))
         self.reachable = frozenset(pipeline.chosen(request.through))
         self.only = dict(request.only)
-        self.verdicts: dict[str, _Verdict] = {}
+        self.verdicts: dict[str, Decision] = {}
+        self.blocking = Blocking(pipeline, coverage, self.verdicts)
 
     def decide(self) -> None:
         for name in self.pipeline.processors:
@@ -115,13 +67,13 @@ class _Planner:
         """Decides a processor; where it reads its own earlier dates, again until those that fall spoil nothing."""
         own, fallen = any(name in edge.upstreams for edge in self.pipeline.edges_into[name]), DateSet()
         while True:
-            verdict = _Verdict()
+            verdict = Decision()
             if self._selected(name):
                 self._find_work(name, verdict)
             if self.request.cascade is not Cascade.NONE and self._within(name):
                 self._find_spoiled(name, verdict, fallen if own else None)
             if verdict.reasons:
-                self._block(name, verdict)
+                self.blocking.block(name, verdict)
             self.verdicts[name] = verdict
             now = verdict.blocked_dates | verdict.pending
             if self.request.cascade is Cascade.NONE or not own or now == fallen:
@@ -135,7 +87,7 @@ class _Planner:
         """Whether a cascade may reach a processor: all that is run up to the last layer, chosen or not."""
         return self.pipeline.runs(name) and name in self.reachable
 
-    def _find_work(self, name: str, verdict: _Verdict) -> None:
+    def _find_work(self, name: str, verdict: Decision) -> None:
         covered, processor = self.coverage.processors[name], self.pipeline.processors[name]
         unsettled: dict[str, DateSet] = {}
         for upstream, window in checked_reads(processor):
@@ -153,7 +105,7 @@ class _Planner:
             verdict.unsettled -= again
         self._add_reasons(name, verdict, {f"unsettled: {upstream} is planned": dates for upstream, dates in unsettled.items()})
 
-    def _find_spoiled(self, name: str, verdict: _Verdict, fallen: DateSet | None) -> None:
+    def _find_spoiled(self, name: str, verdict: Decision, fallen: DateSet | None) -> None:
         """Adds what is stale, and what the plan itself makes stale; of processors that were not chosen only the latter.
 
         ``fallen`` are own dates that cannot run, of a processor that reads its own earlier dates; None of any other.
@@ -183,7 +135,7 @@ class _Planner:
         """What a processor is computed from."""
         return {up for edge in self.pipeline.edges_into[name] if edge.kind is not EdgeKind.READS for up in edge.upstreams}
 
-    def _changed(self, verdict: _Verdict) -> DateSet:
+    def _changed(self, verdict: Decision) -> DateSet:
         """The dates that spoil what reads them. What is unsettled may be found complete, and left as it is."""
         changed = verdict.planned - verdict.unsettled
         return changed - verdict.cascaded if self.request.cascade is Cascade.DIRECT else changed
@@ -205,110 +157,13 @@ class _Planner:
             return DateSet()
         return dates & self.only.get(name, DateSet()) if self.only else dates
 
-    def _add_reasons(self, name: str, verdict: _Verdict, reasons: Mapping[str, DateSet]) -> None:
+    def _add_reasons(self, name: str, verdict: Decision, reasons: Mapping[str, DateSet]) -> None:
         """Takes those reasons of the kinds asked for, each date under its first."""
         for reason, dates in reasons.items():
             fresh = self._of_kind(kind_of(reason), name, dates - verdict.planned)
             if fresh:
                 verdict.reasons[reason] = fresh
                 verdict.planned |= fresh
-
-    def _block(self, name: str, verdict: _Verdict) -> None:
-        """Takes out what cannot run, until nothing more falls: its own earlier dates may fall with it."""
-        self.verdicts[name] = verdict
-        work, own = verdict.planned, any(name in edge.upstreams for edge in self.pipeline.edges_into[name])
-        while True:
-            before = (verdict.pending, dict(verdict.blocked))
-            for edge in self.pipeline.edges_into[name]:
-                self._judge_edge(edge, work, verdict)
-            for upstream in key_sources(self.pipeline, name):
-                self._judge_keys(upstream, work, verdict)
-            verdict.pending -= verdict.blocked_dates
-            verdict.planned = work - verdict.blocked_dates - verdict.pending
-            if not own or before == (verdict.pending, verdict.blocked):
-                break
-        verdict.reasons = {why: d & verdict.planned for why, d in verdict.reasons.items() if d & verdict.planned}
-        verdict.degraded &= verdict.planned
-        verdict.unsettled &= verdict.planned
-
-    def _judge_edge(self, edge: Edge, work: DateSet, verdict: _Verdict) -> None:
-        if edge.kind is EdgeKind.READS:
-            return
-        ups = [self.coverage.processors[name] for name in edge.upstreams]
-        expected = union(up.expected for up in ups)
-        good = union(self._will_be_good(name) for name in edge.upstreams)
-        window = window_map(self.pipeline, edge, self.coverage.calendars)
-        judged = need_met(work, window, edge.share, expected=expected, good=good)
-        verdict.degraded |= judged.degraded | (judged.unmet if edge.kind is EdgeKind.SOFT else DateSet())
-        if edge.kind is EdgeKind.SOFT or not judged.unmet:
-            return
-        pending = union(self._will_pend(name) for name in edge.upstreams)
-        hopeful = need_met(judged.unmet, window, edge.share, expected=expected, good=good | pending).met
-        verdict.pending |= hopeful
-        self._blame(edge, judged.unmet - hopeful, expected - good - pending, verdict)
-
-    def _judge_keys(self, upstream: str, work: DateSet, verdict: _Verdict) -> None:
-        """Without a row of the processor whose keys it must hold, a date can never be complete."""
-        held = self.coverage.processors[upstream].facts.rows
-        there = DateSet.from_numbers(list(held)) | self.verdicts[upstream].planned
-        lacking = work - there
-        pending = lacking & self._will_pend(upstream)
-        verdict.pending |= pending
-        edge = Edge(upstreams=(upstream,), downstream="", window=SAME_DATE, kind=EdgeKind.HARD, share=1.0)
-        self._blame(edge, lacking - pending, lacking - pending, verdict)
-
-    def _blame(self, edge: Edge, victims: DateSet, bad: DateSet, verdict: _Verdict) -> None:
-        """Finds the roots of each upstream that fails the victims, and puts the victims under them."""
-        if not victims:
-            return
-        for name in edge.upstreams:
-            up = self.verdicts[name]
-            rooted = DateSet()
-            for root, (fallen, causes) in list(up.blocked.items()):
-                hit = victims & self._reached(edge, fallen & bad)
-                if hit:
-                    same = causes & hit if isinstance(edge.window, SameDate) and causes & hit else causes
-                    self._add(verdict, root, hit, same)
-                rooted |= fallen
-            own = bad - rooted
-            hit = victims & self._reached(edge, own)
-            if hit:
-                causes = own & hit if isinstance(edge.window, SameDate) else own
-                for why, dates in self._why_absent(name, causes).items():
-                    self._add(verdict, (name, why), hit & self._reached(edge, dates), dates)
-
-    def _reached(self, edge: Edge, dates: DateSet) -> DateSet:
-        if isinstance(edge.window, SameDate):
-            return dates
-        return window_map(self.pipeline, edge, self.coverage.calendars).dependents(dates)
-
-    @staticmethod
-    def _add(verdict: _Verdict, root: _Root, victims: DateSet, causes: DateSet) -> None:
-        if not victims:
-            return
-        known_victims, known_causes = verdict.blocked.get(root, (DateSet(), DateSet()))
-        verdict.blocked[root] = (known_victims | victims, known_causes | causes)
-
-    def _why_absent(self, name: str, dates: DateSet) -> dict[str, DateSet]:
-        if not self.pipeline.runs(name):
-            return {NO_FILE: dates}
-        covered = self.coverage.processors[name]
-        found = {}
-        for state in State:
-            part = covered.states[state] & dates
-            if part:
-                found[f"{state}, not in this plan"] = part
-                dates -= part
-        if dates:
-            found["not looked at"] = dates
-        return found
-
-    def _will_be_good(self, name: str) -> DateSet:
-        return self.coverage.processors[name].good | self.verdicts[name].planned
-
-    def _will_pend(self, name: str) -> DateSet:
-        verdict = self.verdicts[name]
-        return self.coverage.processors[name].states[State.PENDING] | (verdict.pending - verdict.blocked_dates)
 
     def plan(self) -> Plan:
         stages = []

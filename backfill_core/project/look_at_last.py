@@ -16,7 +16,7 @@ from backfill_core.model.calendar import CalendarDays
 from backfill_core.model.reviews import Reviews
 from backfill_core.model.table import Table
 from backfill_core.observe import judged_with_files, reach_of
-from backfill_core.planning.make_plan import graph_fingerprint
+from backfill_core.planning.fingerprint import graph_fingerprint
 from backfill_core.project.session import Session
 
 

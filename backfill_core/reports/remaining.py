@@ -7,7 +7,7 @@ from typing import Any
 
 from backfill_core.dates import DateSet, union
 from backfill_core.events import Word
-from backfill_core.planning.make_plan import NO_FILE
+from backfill_core.planning.blocking import SOURCE_GAPS
 from backfill_core.run_state import RunState
 
 
@@ -56,7 +56,7 @@ def given_up(state: RunState) -> dict[str, DateSet]:
             dates = gap.dates & asked & (tried if gap.state != "missing" else asked - never)
             lost[gap.processor] = lost.get(gap.processor, DateSet()) | dates
     roots = union(dates - _waiting(state, name) for name, dates in lost.items())
-    roots |= union(cause.dates for blocked in state.plan.blocked for cause in blocked.because if cause.why == NO_FILE)
+    roots |= union(cause.dates for blocked in state.plan.blocked for cause in blocked.because if cause.why in SOURCE_GAPS)
     found = {name: dates - (_waiting(state, name) - roots) for name, dates in lost.items()}
     return {name: dates for name, dates in found.items() if dates}
 
@@ -85,7 +85,8 @@ def _reasons(state: RunState, processor: dict[str, Any], word: str) -> list[tupl
     name, all_dates = processor["name"], DateSet.of_span(state.plan.request.span)
     found = []
     if not processor["runs"]:
-        found.append(("no landing file" if word == "missing" else "a source: others fill it", all_dates))
+        known = [cause.why for blocked in state.plan.blocked for cause in blocked.because if cause.processor == name]
+        found.append((known[0] if known and word == "missing" else "a source: others fill it", all_dates))
     if word == "stale":
         found.append(("its window holds something newer; not planned", all_dates))
     for ending in state.endings:

@@ -461,7 +461,7 @@ class Model:
                 if unit in self.blocked:
                     roots |= self.blocked[unit]
                 elif not self.pipeline.runs(name):
-                    roots.add((name, "no landing file"))
+                    roots.add((name, "not there, and nothing here fills it"))
                 elif unit in self.states:
                     roots.add((name, f"{self.states[unit]}, not in this plan"))
                 else:
