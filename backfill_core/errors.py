@@ -81,7 +81,7 @@ class BadUsage(BackfillError):
 
 
 class BadDatesFile(BackfillError):
-    """cannot read dates from {path}: {problem}. It takes a CSV with a date (YYYY-MM-DD) in the first column of each line, or a JSON list of dates."""
+    """cannot read dates from {path}: {problem}. It takes a CSV with a date (YYYY-MM-DD, or D..D) in the first column or in one headed date, or a JSON list of dates."""
 
 
 class BadReviews(BackfillError):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a command that only plans needs no events, and loading them
     from backfill_core.model.table import Files, Table
     from backfill_core.model.units import Batch, Unit
     from backfill_core.planning.contents import ContentColumn
-    from backfill_core.queries.question import KeysQuestion, TableQuestion
+    from backfill_core.queries.question import NamingQuestion, TableQuestion
 
 
 class Warehouse(Protocol):
@@ -35,8 +35,8 @@ class Warehouse(Protocol):
     def observe_all(self, questions: Sequence[TableQuestion]) -> list[DateFacts]:
         """The facts of several, in their order, asked side by side where that is faster. Raises UnreadableTable."""
 
-    def differing_keys(self, question: KeysQuestion, limit: int) -> KeysFound:
-        """Which keys lack on a day and which are beyond what is wanted, at most ``limit`` of each named.
+    def differing_keys(self, question: NamingQuestion, limit: int) -> KeysFound:
+        """Which keys lack on a day and which are beyond what is wanted or break a rule, at most ``limit`` of each named.
 
         In one query. Their numbers are those that ``observe`` counts. Raises UnreadableTable.
         """

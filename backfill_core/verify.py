@@ -64,6 +64,8 @@ class Verifier:
         self.inside = 0
         #: Dates whose rows changed although nobody here was to change them, by processor, until somebody takes them.
         self.underneath: dict[str, DateSet] = {}
+        #: Tables that were there when somebody looked: no run takes one away.
+        self._there: set[str] = set()
         #: Dates that left in a call, by processor.
         self._touched: dict[str, DateSet] = {}
         #: When the call of each claimed date started that was good before it, by processor and day number.
@@ -81,9 +83,11 @@ class Verifier:
         processor = self.pipeline.processors[name]
         upstreams = tuple(up for edge in self.pipeline.edges_into[name] for up in edge.upstreams)
         tables = tables_named(self.pipeline, (name, *upstreams)).values()
-        schema = self.warehouse.schema([table.dataset for table in tables])
+        unseen = [table.dataset for table in tables if table.name not in self._there]
+        if unseen:
+            self._there |= self.warehouse.schema(unseen).keys()
         questions = questions_about(self.pipeline, processor, self.calendars, dates.span)
-        missing = frozenset(table.name for table in tables if table.name not in schema)
+        missing = frozenset(table.name for table in tables if table.name not in self._there)
         answers = self.warehouse.observe_all([question.without(missing) for question in questions.values()])
         facts = facts_together(dict(zip(questions, answers, strict=True)), name)
         span, old = DateSet.of_span(dates.span), self.live.covered[name]

@@ -54,11 +54,9 @@ def connect(account: Account, most: Callable[[], float]) -> bigquery.Client:
     try:
         credentials = AnonymousCredentials() if account.endpoint else _credentials(account)
     except (GoogleAuthError, OSError, ValueError) as error:
-        raise CloudError(
-            project=account.project,
-            problem=f"no credentials: {words_of(error)}. Log in (gcloud auth application-default login), or name a key file: "
-            "credentials in the target's settings",
-        ) from error
+        said = words_of(error).rstrip(". ")
+        mend = "Log in (gcloud auth application-default login), or name a key file: credentials in the target's settings"
+        raise CloudError(project=account.project, problem=f"no credentials: {said}. {mend}") from error
     session = Session(credentials)  # type: ignore[no-untyped-call]
     session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=64))
     session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=64))

@@ -250,6 +250,8 @@ def new_id(kind: str) -> str:
 
 def cloud_error(error: BaseException, account: Account) -> CloudError:
     """An error that is about no table, in a line that says what to do."""
+    if isinstance(error, CloudError):
+        return error  # it says so already
     failure, what = failure_of(error), words_of(error)
     if failure is Failure.AUTH:
         what += ". Log in: gcloud auth application-default login"

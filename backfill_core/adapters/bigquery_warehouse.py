@@ -18,11 +18,11 @@ from backfill_core.dates import day_number
 from backfill_core.errors import BackfillError, CloudError, UnreadableTable
 from backfill_core.model.table import Table
 from backfill_core.queries.answers import facts_of_rows, put_pair
-from backfill_core.queries.comparison_sql import ComparisonSql, keys_found
+from backfill_core.queries.comparison_sql import keys_found
 from backfill_core.queries.dialect import BIGQUERY, Names, Query
 from backfill_core.queries.named import named, offending_query
-from backfill_core.queries.question import KeysQuestion, OffendingQuery, TableQuestion
-from backfill_core.queries.sql import PairQuery, QuestionSql
+from backfill_core.queries.question import NamingQuestion, OffendingQuery, TableQuestion
+from backfill_core.queries.sql import PairQuery, QuestionSql, naming_query
 
 #: Pseudo-columns of a table that is partitioned by when its rows came. Either of them prunes.
 INGESTION = {"_PARTITIONDATE": "DATE", "_PARTITIONTIME": "TIMESTAMP"}
@@ -93,8 +93,8 @@ class BigQueryWarehouse:
             answers = list(zip(asked, pool.map(self._answer, asked), strict=True))
         return [self.facts_from(question, answers) for question in questions]
 
-    def differing_keys(self, question: KeysQuestion, limit: int) -> KeysFound:
-        query = ComparisonSql(question.counted, BIGQUERY, self.names).differing(question.pair, limit)
+    def differing_keys(self, question: NamingQuestion, limit: int) -> KeysFound:
+        query = naming_query(question, limit, BIGQUERY, self.names)
         return keys_found(self._answer(Asked(question.counted, query, None)))
 
     def check(self, text: str, tables: Mapping[str, Table]) -> None:

@@ -18,12 +18,12 @@ from backfill_core.dates import day_number
 from backfill_core.errors import UnreadableTable, WarehouseError, WarehouseHeld, WarehouseReadOnly
 from backfill_core.model.table import Table
 from backfill_core.queries.answers import facts_of_rows, put_pair
-from backfill_core.queries.comparison_sql import ComparisonSql, keys_found
+from backfill_core.queries.comparison_sql import keys_found
 from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Names, Query
 from backfill_core.queries.named import named, offending_query
 from backfill_core.queries.portable import is_portable, with_params
-from backfill_core.queries.question import KeysQuestion, OffendingQuery, TableQuestion
-from backfill_core.queries.sql import QuestionSql
+from backfill_core.queries.question import NamingQuestion, OffendingQuery, TableQuestion
+from backfill_core.queries.sql import QuestionSql, naming_query
 
 if TYPE_CHECKING:
     import duckdb
@@ -112,11 +112,11 @@ class DuckDBWarehouse:
             raise UnreadableTable(table=question.table.name, problem=_first_line(error)) from error
         return facts
 
-    def differing_keys(self, question: KeysQuestion, limit: int) -> KeysFound:
+    def differing_keys(self, question: NamingQuestion, limit: int) -> KeysFound:
         import duckdb
 
         self.asked += 1
-        query = ComparisonSql(question.counted, DUCKDB, self.names).differing(question.pair, limit)
+        query = naming_query(question, limit, DUCKDB, self.names)
         try:
             return keys_found(self._ask(self._connection, question.processor, query))
         except duckdb.Error as error:

@@ -29,6 +29,9 @@ def command(project: str, processor: str, dates: DateSet, today: date | None, ta
 
     session = open_project(Path(project), target)
     name = session.pipeline.processor(processor).name
+    day = session.today(today)
+    if dates.first >= day:
+        raise BadUsage(message=f"{dates.first} is not before today, {day}: nothing can rest on it yet")
     with session.warehouse(read_only=True) as warehouse:
         # What is spoiled lies on the dates and after them, up to the last that can hold rows.
         looked = look(session, warehouse, Asking(first=dates.first, today=today))

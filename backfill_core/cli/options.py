@@ -94,7 +94,7 @@ observe_option = click.option(
     "observed",
     type=click.Choice(["rows", "partitions"]),
     default="rows",
-    help="What to look at: rows, or on BigQuery the partitions' metadata, which costs nothing and tells only rows there or not.",
+    help="What to look at: rows, or on BigQuery the metadata of partitions alone: rows there or not.",
 )
 last_observed_option = click.option(
     "--last-observed", is_flag=True, help="What a run last observed, without looking: for while one holds the warehouse."
@@ -121,7 +121,9 @@ _SELECTION = (
     ),
     click.option("--exclude", multiple=True, metavar="NAME", help="Not this processor; repeatable, + as above."),
     click.option("--dates", metavar="D,D..D", help="Only these dates and ranges."),
-    click.option("--dates-file", metavar="FILE", help="Only the dates in a file: CSV (first column) or JSON."),
+    click.option(
+        "--dates-file", metavar="FILE", help="Only the dates of a file: JSON, or CSV (first column, or one headed date)."
+    ),
 )
 
 
@@ -307,19 +309,24 @@ def _read_dates(path: Path) -> DateSet:
 
 
 def _csv_dates(path: Path, text: str) -> DateSet:
-    days: list[date] = []
+    """A day or a range a line: in the first column, or in that which a header calls ``date``."""
+    found, column = DateSet(), 0
     try:
         for place, row in enumerate(csv.reader(text.splitlines()), start=1):
-            first = row[0].strip() if row else ""
-            if not first or (place == 1 and not first[0].isdigit()):
+            cells = [cell.strip() for cell in row]
+            if place == 1 and cells and not cells[0][:1].isdigit():
+                column = [*map(str.lower, cells), "date"].index("date") % len(cells)
+                continue
+            cell = cells[column] if len(cells) > column else ""
+            if not any(cells):
                 continue
             try:
-                days.append(parse_day(first))
+                found |= DateSet.from_json([cell])
             except ValueError as error:
-                raise BadDatesFile(path=path, problem=f'line {place} has "{first[:40]}"') from error
+                raise BadDatesFile(path=path, problem=f'line {place} has "{cell[:40]}"') from error
     except csv.Error as error:
         raise BadDatesFile(path=path, problem=str(error)) from error
-    return DateSet.of(*days)
+    return found
 
 
 def _json_dates(path: Path, text: str) -> DateSet:

@@ -77,6 +77,9 @@ def _http_problems(spec: Http) -> Iterator[str]:
             yield f'has a header "{name}" that cannot be sent'
         yield from _name_problems(spec, str(value), f"its header {name}")
     yield from _identity_problems(spec)
+    told = {field.name for text in texts([spec.url, spec.headers, spec.json]) for field in _fields(text)}
+    if spec.max_dates > 1 and not spec.consecutive and {"date_from", "date_to"} <= told and "dates" not in told:
+        yield "is told the first and the last date of a call alone, and a call may leave dates out. Set consecutive=True"
     for status, means in spec.statuses.items():
         if type(status) is not int or status not in range(100, 600):
             yield f"says what status {status!r} means. They go from 100 to 599"

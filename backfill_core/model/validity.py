@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from backfill_core.model.amounts import amount_problems, need_problems
 from backfill_core.model.calendar import Calendar, EveryDay, Monthly, Schedule, Weekly
 from backfill_core.model.expectations import (
     Allowed,
@@ -23,7 +24,7 @@ from backfill_core.model.processor import Layer, Processor
 from backfill_core.model.runs import Called, Python, Sql
 from backfill_core.model.spec_validity import spec_problems
 from backfill_core.model.table import Table
-from backfill_core.model.windows import CalendarDates, Days, LastGames, Window
+from backfill_core.model.windows import Days
 
 _SHARES = "Shares go from above 0 to 1"
 #: Texts of such a format sort as their days do.
@@ -112,7 +113,8 @@ class _Problems:
     def of_table(self) -> Iterator[str]:
         """What is wrong with a table and what must be true of it."""
         yield from self._shares()
-        yield from self._windows()
+        yield from amount_problems(self.processor)
+        yield from need_problems(self.processor)
         yield from spec_problems(self.processor, self.processors)
         specs = self.processor.run.values() if isinstance(self.processor.run, Mapping) else [self.processor.run]
         for spec in specs:
@@ -137,16 +139,6 @@ class _Problems:
         for share in shares:
             if not 0.0 < share <= 1.0:
                 yield f"has a share of {share:g}. {_SHARES}"
-
-    def _windows(self) -> Iterator[str]:
-        windows: list[Window] = [need.window for need in self.processor.needs]
-        windows += [check.window for check in self.processor.expectations if isinstance(check, KeysOf)]
-        for window in windows:
-            match window:
-                case Days(count=count) | CalendarDates(count=count) | LastGames(within=count) if count < 1:
-                    yield f"has a window of {window}, which holds nothing. Give it 1 or more"
-                case _:
-                    pass
 
     def _contents(self) -> Iterator[str]:
         """Columns that say what rows were computed from: where they are, and whether there is anything to say."""
@@ -232,6 +224,8 @@ class _Problems:
 
 
 def _table_problems(table: Table) -> Iterator[str]:
+    if not all(table.name.partition(".")) or "." in table.short:
+        yield f'writes a table called "{table.name}". Call it dataset.table; the target says which project'
     if table.date_type == "STRING" and not _SORTED.fullmatch(table.format):
         yield f'has dates in the format "{table.format}", which do not sort. Year, month, day, as in %Y-%m-%d'
     if table.date_type == "TIMESTAMP" and not _is_zone(table.zone):

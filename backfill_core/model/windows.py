@@ -20,7 +20,7 @@ class Days:
     count: int
 
     def __str__(self) -> str:
-        return f"{self.count} days"
+        return f"{self.count} day{'' if self.count == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class CalendarDates:
     count: int
 
     def __str__(self) -> str:
-        return f"{self.count} calendar dates"
+        return f"{self.count} calendar date{'' if self.count == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

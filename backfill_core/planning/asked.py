@@ -62,7 +62,10 @@ def _reasons(
 ) -> list[tuple[str, DateSet]]:
     every = [coverage.processors[name] for name in names]
     measured = pipeline.layer(pipeline.processors[names[-1]].layer).measured_by
-    teller = coverage.processors[measured[0] if measured and measured[0] in names else names[-1]]
+    last = measured[0] if measured and measured[0] in names else names[-1]
+    teller = coverage.processors[last]
+    # An off-day of one calendar is none while another, say a daily one beside a weekly, expects the date.
+    others = union(coverage.calendar(name).expected for name in names) - coverage.calendar(last).expected
     found = [
         ("blocked", decided.blocked),
         (LATER, decided.later),
@@ -71,7 +74,7 @@ def _reasons(
     ]
     if request.reasons:
         found.append((LEFT_OUT, union(covered.of(*TO_DO) for covered in every)))
-    found += teller.why_not_expected().items()
+    found += [(why, dates - others) for why, dates in teller.why_not_expected().items()]
     found.append(("unknown", teller.states[State.UNKNOWN]))
     if request.dates is not None:
         found.insert(0, (OUTSIDE, request.dates - DateSet.of_span(request.span)))

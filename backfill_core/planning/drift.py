@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from backfill_core.dates import DateSet
 from backfill_core.plan import Plan
+from backfill_core.planning.plan_diff import plan_diff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,18 +19,19 @@ class Drift:
     #: Units whose reason is another now, or that are blocked now.
     changed: Mapping[str, DateSet]
     dropped: Mapping[str, DateSet]
+    #: What moved, in words: processor, dates, what either plan says of them.
+    moves: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.new or self.changed)
 
     def __str__(self) -> str:
-        parts = [f"{name} has {_some(len(days), 'new unit')}" for name, days in self.new.items()]
-        parts += [f"{name} has other reasons on {_some(len(days), 'date')}" for name, days in self.changed.items()]
-        return ", ".join(parts)
+        more = len(self.moves) - _NAMED
+        return "; ".join(self.moves[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _some(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
+#: Moves that are named.
+_NAMED = 3
 
 
 def drift(old: Plan, now: Plan) -> Drift:
@@ -49,7 +51,16 @@ def drift(old: Plan, now: Plan) -> Drift:
         moved |= fallen
         if moved:
             changed[name] = moved
-    return Drift(new=new, changed=changed, dropped=dropped)
+    return Drift(new=new, changed=changed, dropped=dropped, moves=tuple(_moves(old, now, new, changed)))
+
+
+def _moves(old: Plan, now: Plan, new: Mapping[str, DateSet], changed: Mapping[str, DateSet]) -> Iterator[str]:
+    for each in plan_diff(old, now):
+        dates = each.dates & (new.get(each.processor, DateSet()) | changed.get(each.processor, DateSet()))
+        if dates:
+            runs = dates.to_json()
+            named = ", ".join(runs) if len(runs) <= _NAMED else f"{dates.span}, {len(dates)} dates"
+            yield f"{each.processor} {named}: {each.before or 'not planned'} -> {each.after or 'not planned'}"
 
 
 def _other_reason(was: Mapping[str, DateSet], now: Mapping[str, DateSet], both: DateSet) -> DateSet:

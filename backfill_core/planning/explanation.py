@@ -73,6 +73,24 @@ class Kept:
     share: float | None = None
     #: Rows that the date may have at most.
     most: float | None = None
+    #: Of a rule that does not hold, the keys of the rows that break it: their columns, how many, and the first of them.
+    columns: tuple[str, ...] = ()
+    breaking: int = 0
+    first_breaking: tuple[Key, ...] = ()
+    #: Whether they are keys that several rows share.
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSeen:
+    """One table of the processor, judged alone."""
+
+    #: Short name of a further table; empty for the first.
+    name: str
+    state: State
+    held: Held
+    expected: tuple[Expected, ...] = ()
+    rules: tuple[Kept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,5 +188,7 @@ class Explanation:
     #: What a re-run spoils, by processor: directly, and in all.
     spoils_directly: dict[str, DateSet] = field(default_factory=dict)
     spoils: dict[str, DateSet] = field(default_factory=dict)
+    #: The further tables of a processor that fills several.
+    also: tuple[TableSeen, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     accepted: tuple[Accepted, ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from backfill_core.attempts import Attempt, attempts
-from backfill_core.coverage import Coverage, KeysFound, State
+from backfill_core.coverage import Coverage, DateFacts, KeysFound, ProcessorCoverage, State
 from backfill_core.dates import ONE_DAY, DateSet, Span, day_number
 from backfill_core.errors import BadUsage
 from backfill_core.model.table import Files, Table
@@ -20,8 +20,9 @@ from backfill_core.ports import Warehouse
 from backfill_core.project.look import Asking, Look, look
 from backfill_core.project.reviews import in_range
 from backfill_core.project.session import Session
-from backfill_core.queries.asking import keys_questions
+from backfill_core.queries.asking import breaking_questions, keys_questions
 from backfill_core.queries.files import files_days
+from backfill_core.queries.question import NamingQuestion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,17 +73,35 @@ def _beside(session: Session, unit: Unit, today: date) -> Span:
     return Span(unit.day, max(unit.day, min(ends)))
 
 
-def _keys(session: Session, warehouse: Warehouse, coverage: Coverage, unit: Unit, limit: int) -> dict[str, KeysFound]:
-    """By expectation, the keys of other tables by which the date differs; asked only where they are expected."""
+def _keys(session: Session, warehouse: Warehouse, coverage: Coverage, unit: Unit, limit: int) -> dict[tuple[str, str], KeysFound]:
+    """By table and expectation or rule, the keys by which the date differs; asked only where anything is expected."""
     pipeline, covered = session.pipeline, coverage.processors[unit.processor]
     processor = pipeline.processors[unit.processor]
     if not isinstance(processor.writes, Table) or unit.day in covered.of(State.NOT_EXPECTED, State.UNKNOWN):
         return {}
     missing = frozenset(
-        other.writes.name for name, other in pipeline.processors.items() if not coverage.processors[name].facts.exists
+        table.name
+        for name, other in pipeline.processors.items()
+        for short, table in other.tables.items()
+        if not _facts(coverage.processors[name], "" if short == name else short).exists
     )
-    questions = keys_questions(pipeline, processor, coverage.calendars, unit.day, missing)
-    return {name: warehouse.differing_keys(question, limit) for name, question in questions.items()}
+    questions: dict[tuple[str, str], NamingQuestion] = {}
+    for short, part in {"": processor, **processor.parts}.items():
+        broken = (covered.also[short] if short else covered).findings.broken
+        asked: dict[str, NamingQuestion] = {**keys_questions(pipeline, part, coverage.calendars, unit.day, missing)}
+        if part.writes.name not in missing:
+            asked |= breaking_questions(pipeline, part, unit.day, [rule for rule, dates in broken.items() if unit.day in dates])
+        questions |= {(short, words): question for words, question in asked.items() if not _reads(question, missing)}
+    return {about: warehouse.differing_keys(question, limit) for about, question in questions.items()}
+
+
+def _reads(question: NamingQuestion, missing: frozenset[str]) -> bool:
+    """Whether a question reads another table that is not there."""
+    return any(table.name in missing for table in question.counted.tables()[1:])
+
+
+def _facts(covered: ProcessorCoverage, table: str) -> DateFacts:
+    return covered.also[table].facts if table else covered.facts
 
 
 def _attempts(session: Session, unit: Unit, limit: int) -> list[Attempt]:

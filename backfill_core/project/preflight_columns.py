@@ -13,13 +13,16 @@ from backfill_core.queries.types import alike, google_type, wanted_pairs, wanted
 
 #: Columns and GoogleSQL types of every table that is there, by its declared name.
 Schema = Mapping[str, Mapping[str, str]]
+#: What a date column may be.
+_DATES = ("DATE", "TIMESTAMP", "STRING")
 
 
 def column_findings(pipeline: Pipeline, questions: Iterable[TableQuestion], schema: Schema) -> Iterator[Finding]:
-    """What the questions about the graph's tables name that the tables do not have so."""
+    """What the questions about the graph's tables name that the tables do not have so; a column that lacks is told once."""
+    lacking: set[tuple[str, str]] = set()
     for question in questions:
         where = pipeline.declared[question.processor].where
-        yield from _lacking(question, schema, where)
+        yield from _lacking(question, schema, where, lacking)
         yield from _date_type(question.table, schema.get(question.table.name, {}), where)
         for wanted in wanted_types(question):
             kind = schema.get(wanted.table, {}).get(wanted.column)
@@ -48,19 +51,24 @@ def declared_findings(pipeline: Pipeline, tables: Iterable[tuple[str, Table]], s
                 yield Finding(what=f"{is_so}. Change one of them. See {where}")
 
 
-def _lacking(question: TableQuestion, schema: Schema, where: str) -> Iterator[Finding]:
+def _lacking(question: TableQuestion, schema: Schema, where: str, told: set[tuple[str, str]]) -> Iterator[Finding]:
     for name, columns in sorted(question.columns().items()):
         live = schema.get(name)
         for column in sorted(columns - live.keys()) if live is not None else ():
+            if (name, column) in told:
+                continue
+            told.add((name, column))
             day = column == question.table.date and name == question.table.name
             yield Finding(what=f"{name} {no_column(question, column, live or {}, where, day=day)}")
 
 
 def _date_type(table: Table, live: Mapping[str, str], where: str) -> Iterator[Finding]:
     kind = live.get(table.date, table.date_type)
-    if kind != table.date_type:
-        is_so = f"{table.name}.{table.date} is {kind}, and declared as {table.date_type}"
-        yield Finding(what=f'{is_so}. {where}: write date_type="{kind}"')
+    if kind == table.date_type:
+        return
+    is_so = f"{table.name}.{table.date} is {kind}, and declared as {table.date_type}"
+    mend = f'write date_type="{kind}"' if kind in _DATES else "name a DATE, TIMESTAMP or STRING column"
+    yield Finding(what=f"{is_so}. {where}: {mend}")
 
 
 def _columns_of(table: Table) -> dict[str, str]:

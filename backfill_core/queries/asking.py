@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -19,13 +19,22 @@ from backfill_core.model.expectations import (
     NotNull,
     Offending,
     Positive,
+    UniqueKey,
     among_parts,
 )
 from backfill_core.model.processor import Processor
 from backfill_core.model.table import Files, Table
 from backfill_core.model.windows import SeasonToDate
 from backfill_core.planning.windows import WindowMap
-from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, KeysQuestion, OffendingQuery, TableQuestion
+from backfill_core.queries.question import (
+    BreakingQuestion,
+    ColumnCheck,
+    KeyComparison,
+    KeyMatch,
+    KeysQuestion,
+    OffendingQuery,
+    TableQuestion,
+)
 
 
 def questions_about(
@@ -90,6 +99,21 @@ def keys_questions(
         pair.name: KeysQuestion(processor=processor.name, table=question.table, day=day, pair=pair, absent=question.absent)
         for pair in question.comparisons
     }
+
+
+def breaking_questions(
+    pipeline: Pipeline, processor: Processor, day: date, broken: Collection[str]
+) -> dict[str, BreakingQuestion]:
+    """By rule, what to ask to name the keys of the rows that break it; nothing of rules in SQL, or without a key to name."""
+    table = processor.writes
+    assert isinstance(table, Table)
+    found = {}
+    for rule in processor.rules:
+        check = None if isinstance(rule, (UniqueKey, Offending)) else _column_check(pipeline, table, rule)
+        question = BreakingQuestion(processor=processor.name, table=table, day=day, check=check)
+        if str(rule) in broken and question.key and not isinstance(rule, Offending):
+            found[str(rule)] = question
+    return found
 
 
 def tables_named(pipeline: Pipeline, names: tuple[str, ...]) -> dict[str, Table]:

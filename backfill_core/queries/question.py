@@ -192,3 +192,29 @@ class KeysQuestion:
         """The question that counts those keys."""
         span = Span(self.day, self.day)
         return TableQuestion(processor=self.processor, table=self.table, span=span, comparisons=(self.pair,), absent=self.absent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakingQuestion:
+    """Which keys the rows have that break a rule on one day; without a check, those that several rows share."""
+
+    processor: str
+    table: Table
+    day: date
+    check: ColumnCheck | None = None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell which rows: of a key to be matched its own, else the table's."""
+        return self.check.match.own if self.check and self.check.match else self.table.key_on_date
+
+    @property
+    def counted(self) -> TableQuestion:
+        """The question that counts those rows."""
+        span = Span(self.day, self.day)
+        checks = (self.check,) if self.check else ()
+        return TableQuestion(processor=self.processor, table=self.table, span=span, checks=checks)
+
+
+#: What is asked to name keys.
+NamingQuestion = KeysQuestion | BreakingQuestion

@@ -8,7 +8,7 @@ from typing import Any
 from backfill_core.model.table import Table
 from backfill_core.queries.comparison_sql import ComparisonSql
 from backfill_core.queries.dialect import Dialect, Names, Query
-from backfill_core.queries.question import ColumnCheck, Part, TableQuestion
+from backfill_core.queries.question import ColumnCheck, KeysQuestion, NamingQuestion, Part, TableQuestion
 from backfill_core.queries.slices import Slice, together
 
 
@@ -21,6 +21,13 @@ class PairQuery:
 
     query: Query
     parts: tuple[Part, ...]
+
+
+def naming_query(question: NamingQuestion, limit: int, dialect: Dialect, names: Names) -> Query:
+    """The query that names keys, at most ``limit`` of a kind: part (0 lacks, 1 is too much), keys in it, key columns as text."""
+    if isinstance(question, KeysQuestion):
+        return ComparisonSql(question.counted, dialect, names).differing(question.pair, limit)
+    return QuestionSql(question.counted, dialect, names).breaking(question.key, question.check, limit)
 
 
 class QuestionSql:
@@ -112,9 +119,31 @@ class QuestionSql:
             counts.append((f"of_{place}", f"COUNT(CASE WHEN {among}TRUE THEN 1 END)", {}))
         return counts
 
-    def _apart(self, check: ColumnCheck, place: int) -> Query:
-        """Good rows and rows judged, where another table's keys pick the rows or tell the good ones."""
-        own = self._slice(self.own.table, f"t{place}")
+    def breaking(self, key: tuple[str, ...], check: ColumnCheck | None, limit: int) -> Query:
+        """The distinct keys of rows that break a check, or that several rows share: 1, how many, key columns as text."""
+        keys = [f"k{place}" for place in range(len(key))]
+        own = self._slice(self.own.table, "t0")
+        if check:
+            rows, good, params = self._judged(check, own, 0)
+            found = f"SELECT DISTINCT {own.listed(key, keys)} FROM {rows} AND NOT COALESCE({good}, FALSE)"
+        else:
+            columns, params = [own.column(name) for name in key], own.params
+            # A key of one column is counted without nulls, so that each row without one breaks the rule.
+            nil = f" OR {columns[0]} IS NULL" if len(columns) == 1 else ""
+            found = f"SELECT {own.listed(key, keys)} FROM {own.rows()} GROUP BY {', '.join(columns)} HAVING COUNT(*) > 1{nil}"
+        texts = f"SELECT {', '.join(f'CAST({name} AS STRING) AS {name}' for name in keys)} FROM ({found}) AS f"
+        order = ", ".join(f"{name} IS NULL, {name}" for name in keys)
+        numbered = (
+            f"SELECT COUNT(*) OVER () AS n, {', '.join(keys)}, ROW_NUMBER() OVER (ORDER BY {order}) AS place FROM ({texts}) AS g"
+        )
+        text = (
+            f"SELECT 1 AS part, n, {', '.join(keys)} FROM ({numbered}) AS p WHERE place <= {self.dialect.param('limit_0')} "
+            "ORDER BY place"
+        )
+        return Query(text, params | {"limit_0": limit})
+
+    def _judged(self, check: ColumnCheck, own: Slice, place: int) -> tuple[str, str, dict[str, Any]]:
+        """What stands after FROM for the rows that a check judges, what is true of the good ones, and the parameters."""
         joins, also = "", []
         good, values = self._good(check, own, place)
         params = own.params | values
@@ -131,9 +160,15 @@ class QuestionSql:
             same = " AND ".join(f"same.k{n} = {own.column(column)}" for n, column in enumerate(check.match.own))
             joins += f" LEFT JOIN ({keys}) AS same ON same.day = {own.day} AND {same}"
             params |= more
+        return f"{own.relation}{joins} WHERE {' AND '.join([own.where, *also])}", good, params
+
+    def _apart(self, check: ColumnCheck, place: int) -> Query:
+        """Good rows and rows judged, where another table's keys pick the rows or tell the good ones."""
+        own = self._slice(self.own.table, f"t{place}")
+        rows, good, params = self._judged(check, own, place)
         text = (
             f"SELECT {place} AS part, {own.day} AS day, COUNT(CASE WHEN {good} THEN 1 END) AS good, COUNT(*) AS judged, 0 AS nil "
-            f"FROM {own.relation}{joins} WHERE {' AND '.join([own.where, *also])} GROUP BY 2"
+            f"FROM {rows} GROUP BY 2"
         )
         return Query(text, params)
 

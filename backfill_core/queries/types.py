@@ -40,8 +40,15 @@ class WantedPair:
 
 
 def google_type(kind: str) -> str:
-    """A type without its size, as GoogleSQL calls it; one that is not known as it is."""
-    plain = kind.partition("(")[0].strip().upper() if "<" not in kind else kind
+    """A type without its size, or what is in a STRUCT, as GoogleSQL calls it; one that is not known as it is."""
+    text = kind.strip().upper()
+    if text.startswith("ARRAY<"):
+        return f"ARRAY<{google_type(text[6:-1])}>"
+    if text.endswith("[]"):
+        return f"ARRAY<{google_type(text[:-2])}>"
+    if text.startswith(("STRUCT", "RECORD")):
+        return "STRUCT"
+    plain = text.partition("(")[0].strip()
     return _OTHER_NAMES.get(plain, plain)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from backfill_core.attempts import Attempt
 from backfill_core.dates import DateSet
-from backfill_core.planning.explanation import Expected, Explanation, Kept, NeedSeen
+from backfill_core.planning.explanation import Expected, Explanation, Held, Kept, NeedSeen
 
 SCHEMA = "backfill.explain/1"
 
@@ -23,16 +23,19 @@ def explain_json(told: Explanation, plan: str, attempts: Sequence[Attempt], *, m
         "calendar": {"name": told.calendar, "key": told.calendar_key, "keys": told.calendar_keys},
         "state": str(told.state),
         "detail": told.detail,
-        "held": {
-            "rows": told.held.rows,
-            "distinct": told.held.distinct,
-            "oldest": _instant(told.held.oldest),
-            "newest": _instant(told.held.newest),
-            "unexpected": told.held.unexpected,
-            "file": file or None,
-        },
+        "held": _held(told.held) | {"file": file or None},
         "expected": [_expected(each) for each in told.expected],
         "rules": [_kept(each) for each in told.rules],
+        "further_tables": [
+            {
+                "table": table.name,
+                "state": str(table.state),
+                "held": _held(table.held),
+                "expected": [_expected(each) for each in table.expected],
+                "rules": [_kept(each) for each in table.rules],
+            }
+            for table in told.also
+        ],
         "newer": [
             {"processor": each.upstream, "dates": each.dates.to_json(), "newest": _instant(each.newest)} for each in told.newer
         ],
@@ -53,6 +56,16 @@ def explain_json(told: Explanation, plan: str, attempts: Sequence[Attempt], *, m
         "accepted": [{"reason": a.reason, "who": a.who, "when": str(a.when)} for a in told.accepted],
         "attempts": [each.to_json() for each in attempts],
         "more_attempts": more,
+    }
+
+
+def _held(held: Held) -> dict[str, Any]:
+    return {
+        "rows": held.rows,
+        "distinct": held.distinct,
+        "oldest": _instant(held.oldest),
+        "newest": _instant(held.newest),
+        "unexpected": held.unexpected,
     }
 
 
@@ -81,6 +94,9 @@ def _kept(each: Kept) -> dict[str, Any]:
         "judged": each.judged,
         "share": each.share,
         "most": each.most,
+        "columns": list(each.columns),
+        "breaking": each.breaking,
+        "breaking_keys": [list(key) for key in each.first_breaking],
     }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from backfill_core.attempts import Attempt
 from backfill_core.coverage import Coverage, Key, State
 from backfill_core.graph import EdgeKind
-from backfill_core.planning.explanation import Expected, Explanation, Kept, NeedSeen, Standing, WantedKey
+from backfill_core.planning.explanation import Expected, Explanation, Held, Kept, NeedSeen, Standing, WantedKey
 from backfill_core.reports.pace_texts import duration_words
 from backfill_core.reports.words import WIDTH, Head, dates_words, key_words, number, plural, wrapped
 
@@ -46,12 +46,12 @@ def _told(
     """(what it is about, line); a line that begins with blanks goes into the one before it."""
     keys = f"{plural(told.calendar_keys, key_words(told.calendar_key).removesuffix('s'))} on " if told.calendar_keys else ""
     yield "where", f"layer {told.layer}; {keys}calendar {told.calendar}"
-    yield "holds", _held(told, file)
-    for expected in told.expected:
-        for line in _expected(expected):
-            yield "wants", line
-    for kept in told.rules:
-        yield "rules", _kept(kept, told.held.rows)
+    yield "holds", _held(told.held, file)
+    yield from _wants(told.expected, told.rules, told.held.rows)
+    for table in told.also:
+        yield "table", f"{table.name}: {table.state}"
+        yield "holds", _held(table.held, "")
+        yield from _wants(table.expected, table.rules, table.held.rows)
     for newer in told.newer:
         dates = dates_words(newer.dates, coverage.calendar(newer.upstream).expected)
         yield "newer", f"{newer.upstream} {dates}, written up to {_instant(newer.newest)}"
@@ -75,6 +75,16 @@ def _told(
         yield "tried", "and more before. See them: --limit"
 
 
+def _wants(expected: Iterable[Expected], rules: Iterable[Kept], rows: int) -> Iterator[tuple[str, str]]:
+    """What must be true of one table."""
+    for each in expected:
+        for line in _expected(each):
+            yield "wants", line
+    for kept in rules:
+        for line in _kept(kept, rows):
+            yield "rules", line
+
+
 def _labelled(label: str, text: str) -> list[str]:
     inner = len(text) - len(text.lstrip())
     shown = textwrap.wrap(
@@ -88,8 +98,7 @@ def _labelled(label: str, text: str) -> list[str]:
     return [line.replace(_STAYS, " ") for line in shown]
 
 
-def _held(told: Explanation, file: str) -> str:
-    held = told.held
+def _held(held: Held, file: str) -> str:
     written = ""
     if held.oldest is not None and held.newest is not None:
         first, last = _instant(held.oldest), _instant(held.newest)
@@ -106,18 +115,19 @@ def _expected(expected: Expected) -> Iterator[str]:
     else:
         enough = "enough" if expected.enough else "too few"
         yield f"{expected.expectation}: {number(expected.there)} of {number(expected.wanted)}, {enough}"
+    columns = expected.columns
     if expected.absent:
-        yield f"  lacks {_named(expected, expected.absent, [_lacking(one) for one in expected.first_absent])}"
+        yield f"  lacks {_named(columns, expected.absent, [_lacking(one) for one in expected.first_absent])}"
     if expected.excess:
-        yield f"  too many rows in {_named(expected, expected.excess, [_lacking(one) for one in expected.first_excess])}"
+        yield f"  too many rows in {_named(columns, expected.excess, [_lacking(one) for one in expected.first_excess])}"
     if expected.surplus:
-        yield f"  surplus {_named(expected, expected.surplus, [_key(key) for key in expected.first_surplus])}"
+        yield f"  surplus {_named(columns, expected.surplus, [_key(key) for key in expected.first_surplus])}"
 
 
-def _named(expected: Expected, count: int, names: Sequence[str]) -> str:
+def _named(columns: Sequence[str], count: int, names: Sequence[str]) -> str:
     """``7 games: a, b and 5 more``."""
-    words = " and ".join(map(key_words, expected.columns))
-    words = words.removesuffix("s") if count == 1 and expected.columns[0].endswith("_id") else words
+    words = " and ".join(map(key_words, columns))
+    words = words.removesuffix("s") if count == 1 and columns[0].endswith("_id") else words
     more = f" and {number(count - len(names))} more (--limit)" if count > len(names) else ""
     return f"{number(count)} {words}: {', '.join(names)}{more}"
 
@@ -130,13 +140,17 @@ def _key(key: Key) -> str:
     return "/".join("NULL" if part is None else part for part in key)
 
 
-def _kept(kept: Kept, rows: int) -> str:
+def _kept(kept: Kept, rows: int) -> Iterator[str]:
     broken = "" if kept.holds else ": broken"
     if kept.good is not None and kept.judged is not None:
         wanted = "" if kept.share is None or kept.share == 1 else f", {_percent(kept.share)} is enough"
-        return f"{kept.rule}: {number(kept.good)} of {plural(kept.judged, 'row')}{wanted}{broken}"
-    most = "" if kept.most is None else f", {kept.most:,.10g} at most"
-    return f"{kept.rule}: {plural(rows, 'row')}{most}{broken}"
+        yield f"{kept.rule}: {number(kept.good)} of {plural(kept.judged, 'row')}{wanted}{broken}"
+    else:
+        most = "" if kept.most is None else f", {kept.most:,.10g} at most"
+        yield f"{kept.rule}: {plural(rows, 'row')}{most}{broken}"
+    if kept.breaking:
+        how = "several rows have" if kept.shared else "broken by"
+        yield f"  {how} {_named(kept.columns, kept.breaking, [_key(key) for key in kept.first_breaking])}"
 
 
 def _need(need: NeedSeen) -> Iterator[str]:

@@ -11,6 +11,13 @@ from backfill_core.plan import Blocked, Closure, Forecast, Plan, PlannedProcesso
 from backfill_core.reports.gate_texts import gate_words
 from backfill_core.reports.words import WIDTH, Head, dates_words, key_words, number, percent, plural, reasons_words, wrapped
 
+#: Columns of a processor's name at most; a longer one has a line of its own.
+_NAME = 34
+#: Root causes that are told, names told of causes that do as well as each other, and processors with stale dates.
+_CAUSES = 7
+_TOGETHER = 3
+_STALE = 7
+
 
 def plan_lines(
     plan: Plan, pipeline: Pipeline, coverage: Coverage, head: Head, doing: str, *below: str, notes: Iterable[str] = ()
@@ -21,7 +28,7 @@ def plan_lines(
     """
     through = pipeline.layer(plan.request.through)
     lines = [head.line(), *notes, f"through {through.name}" + "".join(f": {words}" for words in calendar_words(coverage))]
-    name = max((len(planned.name) for planned in plan.planned().values()), default=0) + 2
+    name = min(max((len(planned.name) for planned in plan.planned().values()), default=0), _NAME) + 2
     if plan.units:
         lines.append(f"{'':{name}}{'UNITS':>7}  {'DATES':22}  WHY")
     for place, stage in enumerate(plan.stages, start=1):
@@ -35,7 +42,11 @@ def plan_lines(
         lines.append(f"blocked: {plural(plan.blocked_units, 'unit')}, by what would unblock most:")
         lines += blocked_lines(plan.blocked)
     lines += [forecast_line(one, pipeline) for one in plan.forecast]
-    lines += [f"stale, not planned: {name} {dates_words(dates, most=2)}" for name, dates in plan.stale.items()]
+    lines += _first(
+        [f"stale, not planned: {name} {dates_words(dates, most=2)}" for name, dates in plan.stale.items()],
+        _STALE,
+        f"stale, not planned: {plural(sum(map(len, list(plan.stale.values())[_STALE:])), 'date')} of {{}} more",
+    )
     lines += filter(None, below)
     lines.append(f"next: {doing}" if plan.units else "nothing to do. next: backfill coverage")
     return wrapped(lines)
@@ -77,16 +88,20 @@ def _processor_lines(planned: PlannedProcessor, coverage: Coverage, name: int) -
     shown = dates_words(planned.dates, calendar, most=1)
     dates, comma, runs = shown.partition(", ")
     why = reasons_words(planned.reasons, planned.degraded)
-    line = f"  {planned.name:{name - 2}}{number(len(planned.dates)):>7}  {dates:22}  "
+    above = [f"  {planned.name}"] if len(planned.name) > name - 2 else []
+    line = f"  {'' if above else planned.name:{name - 2}}{number(len(planned.dates)):>7}  {dates:22}  "
     if comma:
         why = f"{runs.rpartition(' in ')[2]}: {why}"
     if len(line) + len(why) <= WIDTH:
-        return [line + why]
-    return [line.rstrip(), "      " + why]
+        return [*above, line + why]
+    return [*above, line.rstrip(), "      " + why]
 
 
 def blocked_lines(blocked: tuple[Blocked, ...]) -> list[str]:
-    """A line a root cause, with what it costs, the dearest first; causes of the same units (any would do) together."""
+    """A line a root cause, with what it costs, the dearest first; causes of the same units (any would do) together.
+
+    The cheapest of many are counted.
+    """
     roots: list[tuple[list[str], DateSet, str, dict[str, DateSet]]] = []
     for (name, why), (dates, victims) in sorted(_roots(blocked).items()):
         for names, known_dates, known_why, known in roots:
@@ -96,11 +111,24 @@ def blocked_lines(blocked: tuple[Blocked, ...]) -> list[str]:
                 break
         else:
             roots.append(([name], dates, why, victims))
-    return [
-        f"  {' and '.join(names)} {dates_words(dates)}: {why} -> blocks {plural(sum(map(len, victims.values())), 'unit')} of "
+    lines = [
+        f"  {_joined(names)} {dates_words(dates)}: {why} -> blocks {plural(sum(map(len, victims.values())), 'unit')} of "
         f"{plural(len(victims), 'processor')}"
         for names, dates, why, victims in sorted(roots, key=lambda root: -sum(map(len, root[3].values())))
     ]
+    return _first(lines, _CAUSES, "  and {} more causes, which block no more. See all: --format json")
+
+
+def _joined(names: list[str]) -> str:
+    """Names of causes that do as well as each other; of many, the first."""
+    if len(names) > _TOGETHER:
+        names = [*names[: _TOGETHER - 1], f"{len(names) - _TOGETHER + 1} more"]
+    return " and ".join(names)
+
+
+def _first(lines: list[str], most: int, rest: str) -> list[str]:
+    """The first lines, and in place of two or more beyond them one that says how many."""
+    return lines if len(lines) <= most + 1 else [*lines[:most], rest.format(len(lines) - most)]
 
 
 def _roots(blocked: tuple[Blocked, ...]) -> dict[tuple[str, str], tuple[DateSet, dict[str, DateSet]]]:

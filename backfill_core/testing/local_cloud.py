@@ -15,12 +15,14 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from backfill_core.dates import Span
@@ -40,6 +42,8 @@ from backfill_core.testing.layer_services import KINDS, Job, LayerService, Limit
 from backfill_core.testing.local_jobs import LocalJobs
 from backfill_core.testing.metadata_server import MetadataServer
 from backfill_core.testing.service_server import ServiceServer
+
+_Made = TypeVar("_Made")
 
 #: Where a service is: a variable or a host, and the path behind it.
 _PLACE = re.compile(r"(\$\{(?P<variable>\w+)\}|https?://[^/{}?#]+)(?P<path>/[^?#]*)?")
@@ -63,7 +67,7 @@ class _Plan:
 
 
 class LocalCloud:
-    """A BigQuery, and a server for each service that the project's specs call. A context manager, or `start` and `stop`."""
+    """A BigQuery, and a server for each service that the project's specs call. It is up once it is made, until `stop`."""
 
     def __init__(
         self,
@@ -80,32 +84,29 @@ class LocalCloud:
         Its ports are those of the target's api_endpoint and, in ``variables``, of the services' addresses; without ``variables``
         they are free ones. ``pace`` times the ``seconds`` of its spec is what a date takes a service at least.
 
-        Raises BadUsage for a service that cannot be served.
+        Raises BadUsage for a port that is taken, or a processor that nothing here can compute.
         """
         target = session.target
         if not isinstance(target, GcpTarget):
             raise BadUsage(message=f'target "{session.target_name}" is no cloud: its runtime is "{target.runtime}"')
-        port = urlsplit(str(target.api_endpoint)).port or 0 if variables is not None else 0
         self.session = session
         self.names = Names(datasets=target.datasets, prefix=target.prefix, project=target.project)
-        self.bigquery = BigQueryServer(target.project, location=target.location, port=port)
-        make_tables(self.bigquery, session.pipeline, self.names)
-        if source is not None:
-            copy_rows(self.bigquery, source)
-        host = target.metadata_host if variables is not None else None
-        self.metadata = MetadataServer(port=urlsplit(f"//{host or ''}").port or 0)
         self.services: dict[str, ServiceServer] = {}
+        #: Why processors that services fill are not served here, by name.
+        self.not_served: dict[str, str] = {}
         self._variables: dict[str, ServiceServer] = {}
-        plans = _plans(session.pipeline, variables)
-        given = jobs or {}
-        local = self._jobs() if any(each not in given for plan in plans.values() for each in plan.specs) else None
-        for name, plan in plans.items():
-            doing = {each: given.get(each) or local.job(each) for each in plan.specs}  # type: ignore[union-attr]
-            server = _server(plan, doing, pace)
-            if plan.identity:
-                server.refuses = partial(self._refuses, plan.identity if isinstance(plan.identity, str) else server.url)
-            self.services[name] = server
-            self._variables |= dict.fromkeys(plan.variables, self.services[name])
+        with ExitStack() as up:
+            fixed = target if variables is not None else None
+            port = urlsplit(str(fixed.api_endpoint)).port or 0 if fixed else 0
+            bigquery = partial(BigQueryServer, target.project, location=target.location)
+            self.bigquery = up.enter_context(_bound(port, bigquery))
+            port = urlsplit(f"//{fixed.metadata_host or ''}").port or 0 if fixed else 0
+            self.metadata = up.enter_context(_bound(port, MetadataServer))
+            make_tables(self.bigquery, session.pipeline, self.names)
+            if source is not None:
+                copy_rows(self.bigquery, source)
+            self._serve(_plans(session.pipeline, variables, self.not_served), jobs or {}, pace, up)
+            self._up = up.pop_all()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -120,24 +121,24 @@ class LocalCloud:
         assert isinstance(behind, LayerService)
         return behind
 
-    def start(self) -> LocalCloud:
-        self.bigquery.start()
-        self.metadata.start()
-        for server in self.services.values():
-            server.start()
-        return self
-
     def stop(self) -> None:
-        for server in self.services.values():
-            server.stop()
-        self.metadata.stop()
-        self.bigquery.stop()
+        self._up.close()
 
     def __enter__(self) -> LocalCloud:
-        return self.start()
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+    def _serve(self, plans: Mapping[str, _Plan], given: Mapping[str, Job], pace: float, up: ExitStack) -> None:
+        local = self._jobs() if any(each not in given for plan in plans.values() for each in plan.specs) else None
+        for name, plan in plans.items():
+            doing = {each: given.get(each) or local.job(each) for each in plan.specs}  # type: ignore[union-attr]
+            server = _bound(plan.port, partial(_server, plan, doing, pace))
+            if plan.identity:
+                server.refuses = partial(self._refuses, plan.identity if isinstance(plan.identity, str) else server.url)
+            self.services[name] = up.enter_context(server)
+            self._variables |= dict.fromkeys(plan.variables, server)
 
     def _refuses(self, audience: str, authorization: str | None) -> str:
         return self.metadata.check(authorization, audience)
@@ -176,41 +177,45 @@ def copy_rows(server: BigQueryServer, source: Path) -> None:
     cursor.close()
 
 
-def _plans(pipeline: Pipeline, variables: Mapping[str, str] | None) -> dict[str, _Plan]:
-    """The services that the graph's specs call, by name. Raises BadUsage for one that cannot be served here."""
+def _plans(pipeline: Pipeline, variables: Mapping[str, str] | None, not_served: dict[str, str]) -> dict[str, _Plan]:
+    """The services that the graph's specs call, by name; why others are ``not_served`` here is put there, by processor."""
     plans: dict[str, _Plan] = {}
     for processor in pipeline.processors.values():
         spec = processor.spec_for(pipeline.runtime)
         if not isinstance(spec, Http):
             continue
-        where = f"{pipeline.declared[processor.name].where}: {processor.name}"
         place = _PLACE.match(spec.url)
         path = (place["path"] or "") if place else ""
         if place is None or path not in KINDS:
-            raise BadUsage(message=f"{where} calls {spec.url}: of services there are here {', '.join(sorted(KINDS))}")
-        name = spec.service.name if spec.service else place[0].partition(path)[0]
-        variable = place["variable"] or ""
-        plan = plans.setdefault(name, _Plan(path, _port(where, place[1], variable, variables)))
+            not_served[processor.name] = f"it calls {spec.url}, and there are {', '.join(sorted(KINDS))} here"
+            continue
+        name, variable = spec.service.name if spec.service else place[1], place["variable"] or ""
+        try:
+            plan = plans.setdefault(name, _Plan(path, _port(place[1], variable, variables)))
+        except ValueError as error:
+            not_served[processor.name] = str(error)
+            continue
         if plan.path != path:
-            raise BadUsage(message=f"{where} calls {path} of the service {name}, and others call {plan.path} of it")
+            not_served[processor.name] = f"it calls {path} of service {name}, and others call {plan.path} of it"
+            continue
         plan.variables |= {variable} - {""}
         plan.specs[processor.name] = spec
     return plans
 
 
-def _port(where: str, place: str, variable: str, variables: Mapping[str, str] | None) -> int:
-    """The port at which a service is to be, 0 for any. Raises BadUsage for an address that is not of this machine."""
+def _port(place: str, variable: str, variables: Mapping[str, str] | None) -> int:
+    """The port at which a service is to be, 0 for any. Raises ValueError for an address that is not of this machine."""
     if variables is None and variable:
         return 0
     url = (variables or {}).get(variable, "") if variable else place
     parts = urlsplit(url)
     if not is_loopback(parts.hostname or "") or parts.port is None:
         said = f"{variable} is {url or 'not set'}" if variable else f"its address is {url}"
-        raise BadUsage(message=f"{where}: {said}. Here it is served at an address like http://127.0.0.1:9053")
+        raise ValueError(f"{said}, and here there are addresses like http://127.0.0.1:9053")
     return parts.port
 
 
-def _server(plan: _Plan, jobs: Mapping[str, Job], pace: float) -> ServiceServer:
+def _server(plan: _Plan, jobs: Mapping[str, Job], pace: float, port: int) -> ServiceServer:
     known = {each: spec.known_as or each for each, spec in plan.specs.items()}
     service = next(iter(plan.specs.values())).service
     limits = Limits(
@@ -218,7 +223,16 @@ def _server(plan: _Plan, jobs: Mapping[str, Job], pace: float) -> ServiceServer:
         seconds={known[each]: pace * (spec.seconds or 0.0) for each, spec in plan.specs.items()},
     )
     behind = KINDS[plan.path]({known[each]: job for each, job in jobs.items()}, limits)
-    return ServiceServer(behind, port=plan.port, places=service.in_flight if service else None)
+    return ServiceServer(behind, port=port, places=service.in_flight if service else None)
+
+
+def _bound(port: int, make: Callable[..., _Made]) -> _Made:
+    """What serves at a port. Raises BadUsage where that cannot be had."""
+    try:
+        return make(port=port)
+    except OSError as error:
+        what = f"127.0.0.1:{port} cannot be served ({error.strerror}): perhaps another local cloud runs"
+        raise BadUsage(message=f"{what}. Stop it, or give the target other addresses") from error
 
 
 def _source(place: Place) -> Path | None:
@@ -230,7 +244,7 @@ def _source(place: Place) -> Path | None:
 
 
 def _opened(project: Path, target: str, pace: float) -> LocalCloud:
-    """The cloud that a target's settings name. Raises BackfillError, or OSError where a port is taken."""
+    """The cloud that a target's settings name. Raises BackfillError."""
     place = open_place(project, target)
     if not isinstance(place.target, GcpTarget) or place.target.api_endpoint is None:
         raise BadUsage(message=f'target "{target}" has no api_endpoint: set one on 127.0.0.1, to be served there')
@@ -246,7 +260,7 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         cloud = _opened(chosen.project, chosen.target, chosen.pace)
-    except (BackfillError, OSError) as error:
+    except BackfillError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     stopped = threading.Event()
@@ -258,6 +272,8 @@ def main() -> int:
         print(f"BigQuery at {cloud.bigquery.url}: {len(engine.tables)} tables, {filled} with rows")
         for name, server in cloud.services.items():
             print(f"{name} at {server.url}: {', '.join(cloud.behind(name).jobs)}")
+        for name, why in cloud.not_served.items():
+            print(f"not served: {name}: {why}")
         if cloud.services:
             print(f"metadata server, for identity tokens, at {cloud.metadata.host}")
         print(f"next: backfill plan --target {chosen.target}", flush=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.model.table import Table
-from backfill_core.queries.question import KeysQuestion, TableQuestion
+from backfill_core.queries.question import NamingQuestion, TableQuestion
 from backfill_core.testing.row_facts import HeldTable, Row, day_in, facts_of, in_slice, keys_of
 
 #: GoogleSQL type of each kind of value that is checked; columns of other types take anything.
@@ -44,7 +44,7 @@ class MemoryWarehouse:
     def observe_all(self, questions: Sequence[TableQuestion]) -> list[DateFacts]:
         return [self.observe(question) for question in questions]
 
-    def differing_keys(self, question: KeysQuestion, limit: int) -> KeysFound:
+    def differing_keys(self, question: NamingQuestion, limit: int) -> KeysFound:
         self.asked += 1
         return keys_of(question, limit, self._tables)
 

@@ -15,7 +15,7 @@ from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import Span, day_number, day_of
 from backfill_core.errors import UnreadableTable
 from backfill_core.model.table import Table
-from backfill_core.queries.question import ColumnCheck, KeyComparison, KeysQuestion, TableQuestion
+from backfill_core.queries.question import ColumnCheck, KeyComparison, KeysQuestion, NamingQuestion, TableQuestion
 
 Row = Mapping[str, Any]
 #: Values of a key's columns.
@@ -54,10 +54,14 @@ def facts_of(question: TableQuestion, tables: Mapping[str, HeldTable]) -> DateFa
     )
 
 
-def keys_of(question: KeysQuestion, limit: int, tables: Mapping[str, HeldTable]) -> KeysFound:
-    """The keys by which a table differs from what is wanted of it on a day. Raises UnreadableTable."""
+def keys_of(question: NamingQuestion, limit: int, tables: Mapping[str, HeldTable]) -> KeysFound:
+    """The keys by which a table differs from what is wanted of it on a day, or that break a rule. Raises UnreadableTable."""
     _check_readable(question.counted, tables)
-    absent, surplus = _Asked(question.counted, tables).differing(question.pair, day_number(question.day))
+    asked, day = _Asked(question.counted, tables), day_number(question.day)
+    if isinstance(question, KeysQuestion):
+        absent, surplus = asked.differing(question.pair, day)
+    else:
+        absent, surplus = set(), asked.breaking(question.key, question.check, day)
     return KeysFound(
         absent=len(absent),
         surplus=len(surplus),
@@ -111,6 +115,11 @@ class _Asked:
 
     def check(self, check: ColumnCheck) -> dict[int, tuple[int, int]]:
         """(good, judged) of every day with rows; where another table is read, of every day with rows that are judged."""
+        judged = self._judged(check).items()
+        return {day: (sum(good for _, good in rows), len(rows)) for day, rows in judged if rows or not check.others}
+
+    def _judged(self, check: ColumnCheck) -> dict[int, list[tuple[Row, bool]]]:
+        """The rows of each day that a check judges, and whether each is good."""
         span, found = self.question.span, {}
         picked, matched = None, None
         if check.among_table:
@@ -119,10 +128,16 @@ class _Asked:
             matched = self._keys(check.match.other, check.match.theirs, span)
         for day, rows in self.days().items():
             judged = [row for row in rows if _is_judged(check, row, None if picked is None else picked.get(day, set()))]
-            if judged or not check.others:
-                theirs = None if matched is None else matched.get(day, set())
-                found[day] = (sum(_good(check, row, theirs) for row in judged), len(judged))
+            theirs = None if matched is None else matched.get(day, set())
+            found[day] = [(row, _good(check, row, theirs)) for row in judged]
         return found
+
+    def breaking(self, columns: Sequence[str], check: ColumnCheck | None, day: int) -> set[Key]:
+        """The keys of a day's rows that break a check, or that several rows share; one of a null alone is shared with none."""
+        if check:
+            return {tuple(row[name] for name in columns) for row, good in self._judged(check).get(day, ()) if not good}
+        counts = Counter(tuple(row[name] for name in columns) for row in self.days().get(day, ()))
+        return {key for key, count in counts.items() if count > 1 or key == (None,)}
 
     def compare(self, pair: KeyComparison) -> dict[int, tuple[int, int, int]]:
         """(there, wanted, beyond) of every day asked for that wants or holds keys.

@@ -133,6 +133,7 @@ def test_a_plan_file_is_carried_out_refused_or_drifts(project: Path) -> None:
     spoil(project, "DELETE FROM shop.orders WHERE day = '2024-05-03'")
     drifted = backfill(project, "execute", "--plan", "plan.json", "--yes")
     assert (drifted.returncode, "Nothing was run" in drifted.stderr) == (4, True)
+    assert " was made: orders 2024-05-03: not planned -> missing; sums 2024-05-03" in drifted.stderr
     plugin = project / "plugins" / "all.py"
     plugin.write_text(plugin.read_text().replace("at_least=3", "at_least=2"), encoding="utf-8")
     stale = backfill(project, "execute", "--plan", "plan.json", "--yes")
@@ -247,7 +248,8 @@ def test_a_selection_takes_what_it_names_and_its_neighbours(project: Path) -> No
 def test_a_file_of_dates_may_be_csv_or_json(project: Path) -> None:
     for name, text in {
         "a.csv": "day,why\n2024-05-02,x\n2024-05-04,\n",
-        "b.csv": "2024-05-02\n\n2024-05-04\n",
+        "b.csv": "2024-05-02\n\n2024-05-04..2024-05-04\n",
+        "e.csv": "processor,Date\norders,2024-05-02\n,2024-05-04\n",
         "c.json": '["2024-05-02", "2024-05-04..2024-05-04"]',
         "d.json": '[{"processor": "orders", "dates": ["2024-05-02"]}, {"dates": ["2024-05-04"]}]',
     }.items():
@@ -259,6 +261,7 @@ def test_a_file_of_dates_may_be_csv_or_json(project: Path) -> None:
         "b.csv": "day\nx\n",
         "c.json": '{"days": []}',
         "d.csv": "\0\1",
+        "e.csv": "processor,date\norders\n",
     }.items():
         (project / name).write_text(text, encoding="utf-8")
         came = backfill(project, "plan", "--dates-file", name)

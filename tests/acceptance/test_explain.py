@@ -58,6 +58,10 @@ def test_rules_are_told_with_their_numbers(shop: Path) -> None:
         ("unique key", 4, 4, 1.0, True),
         ("amount not null", 3, 4, 0.9, False),
     ]
+    assert [(rule["columns"], rule["breaking"], rule["breaking_keys"]) for rule in orders["rules"]] == [
+        ([], 0, []),
+        (["shop"], 1, [["d"]]),
+    ]
 
 
 def test_what_is_newer_is_told_of_what_is_stale(shop: Path) -> None:

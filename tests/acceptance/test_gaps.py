@@ -97,7 +97,7 @@ def test_what_is_spoiled_is_what_is_stale_afterwards(shop: Path) -> None:
         (["impact", "orders", "2024-05-41"], "Type dates as YYYY-MM-DD"),
         (["impact", "orders", ","], "no date was given"),
         (["impact", "orders", "2024-04-03"], "orders expects nothing on the dates given"),
-        (["impact", "orders", "2024-06-03"], "is after yesterday"),
+        (["impact", "orders", "2024-06-03"], "2024-06-03 is not before today, 2024-05-11"),
     ],
 )
 def test_wrong_input_is_told_in_a_line(shop: Path, words: list[str], told: str) -> None:

@@ -53,6 +53,8 @@ PLAN_QUERIES = 3 + 2 + 1 + 1
 def test_a_season_from_no_tables_to_full_ones_in_queries_that_dates_do_not_raise(shop: Path, server: BigQueryServer) -> None:
     fill_orders(server, SEASON_DAYS)
     add_gate(shop, SEASON_DAYS)
+    with (shop / "backfill.toml").open("a", encoding="utf-8") as settings:
+        settings.write('price_per_tb = 5000\ncurrency = "EUR"\n')
     refused = backfill(shop, "execute", *SEASON)
     assert refused.returncode == 2
     assert "shop.sums is not there. Make it: backfill create-tables --yes" in refused.stderr
@@ -65,6 +67,8 @@ def test_a_season_from_no_tables_to_full_ones_in_queries_that_dates_do_not_raise
     plan = answer(shop, "plan", *SEASON)
     assert plan["totals"]["units"] == 2 * SEASON_DAYS
     assert plan["cost"]["bytes"]["sums"] == SEASON_DAYS * 3 * (8 + 16 + 8), "each partition of day, shop and amount once"
+    assert plan["cost"]["money"] == round(sum(plan["cost"]["bytes"].values()) / 1e12 * 5000, 6) > 0
+    assert plan["cost"]["currency"] == "EUR"
     assert len(server.sent("ask")) <= PLAN_QUERIES
     short = len(server.sent("ask"))
     answer(shop, "plan", "--to", "2024-05-03", "--today", "2024-12-20")
@@ -155,6 +159,20 @@ def test_a_cloud_that_does_not_answer_is_a_line_and_no_traceback(shop: Path, ser
     assert came.stderr.startswith("error: BigQuery of project shop-project: it does not answer: ")
     assert "Traceback" not in came.stderr
     assert time.monotonic() - started < 15
+
+
+def test_without_credentials_a_line_says_what_to_do(shop: Path, server: BigQueryServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = (shop / "backfill.toml").read_text(encoding="utf-8")
+    (shop / "backfill.toml").write_text(settings.replace(f'api_endpoint = "{server.url}"', ""), encoding="utf-8")
+    for name, value in {"HOME": str(shop), "CLOUDSDK_CONFIG": str(shop), "NO_GCE_CHECK": "true"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    came = backfill(shop, "doctor")
+    assert (came.returncode, "Traceback" in came.stderr) == (2, False)
+    assert came.stderr.startswith("error: BigQuery of project shop-project: no credentials: ")
+    assert came.stderr.count("BigQuery of project") == 1
+    assert "Log in (gcloud auth application-default login), or name a key file" in came.stderr
+    assert server.requests == []
 
 
 def test_after_kill_9_during_a_job_the_job_is_waited_for_and_not_done_again(shop: Path, server: BigQueryServer) -> None:

@@ -13,8 +13,9 @@ from backfill_core.model.table import Table
 from backfill_core.observe import reach_of, read_calendars, table_questions
 from backfill_core.project.look import Asking, look
 from backfill_core.project.session import Session, open_project
-from backfill_core.project.sql_calls import call_query
-from backfill_core.queries.dialect import Names, Query
+from backfill_core.queries.asking import sql_path, tables_named
+from backfill_core.queries.dialect import BIGQUERY, Names, Query
+from backfill_core.queries.named import named
 from backfill_core.queries.replacing import replacing
 from backfill_core.testing.bigquery_server import BigQueryServer
 from backfill_core.testing.local_cloud import make_tables
@@ -29,9 +30,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session,
     """The reference project before a server in which every table holds rows of another year alone."""
     project = copy_of_reference(tmp_path_factory.mktemp("reference"), "2024-10-22")
     with BigQueryServer("local-cloud") as server:
-        target = f'runtime = "gcp"\nproject = "local-cloud"\nlanding = "landing"\napi_endpoint = "{server.url}"\n'
         with (project / "pyproject.toml").open("a", encoding="utf-8") as settings:
-            settings.write(f"[tool.backfill.targets.gcp]\n{target}")
+            settings.write(f'api_endpoint = "{server.url}"\n')  # of the last target, which is gcp
         schedule = project / "landing" / "nbac_schedule" / "2024.csv"
         schedule.parent.mkdir(parents=True)
         days = [SPAN.first + timedelta(days=n) for n in range((SPAN.last - SPAN.first).days + 1)]
@@ -70,9 +70,14 @@ def test_no_file_of_ours_reads_more_than_its_dates_and_windows(session: tuple[Se
     seen = 0
     with opened.warehouse(read_only=True) as warehouse:
         for name, processor in opened.pipeline.processors.items():
-            if not isinstance(processor.spec_for("gcp"), Sql):
+            spec = processor.spec_for("local")  # a file is GoogleSQL on every target
+            if not isinstance(spec, Sql):
                 continue
-            file, query = call_query(opened, names, name, dates)
+            file = sql_path(opened.pipeline, name, spec.file)
+            upstreams = (up for edge in opened.pipeline.edges_into[name] for up in edge.upstreams)
+            text = (opened.root / file).read_text(encoding="utf-8")
+            select = named(text, tables_named(opened.pipeline, (name, *upstreams)), BIGQUERY, names)
+            query = Query(select, {"date_from": dates.span.first, "date_to": dates.span.last})
             told = warehouse.jobs.dry_run(query, within=5)  # type: ignore[union-attr]
             assert told.total_bytes_processed == 0, file
             table = processor.writes
@@ -82,7 +87,7 @@ def test_no_file_of_ours_reads_more_than_its_dates_and_windows(session: tuple[Se
             config = {"query": {"query": script.text, "queryParameters": _parameters(script)}, "dryRun": True}
             assert server.insert({"configuration": config})["statistics"]["totalBytesProcessed"] == "0", file
             seen += 1
-    assert seen
+    assert seen > 5
 
 
 def _parameters(query: Query) -> list[object]:

@@ -77,6 +77,12 @@ def test_a_forecast_knows_the_gates_that_will_close(sample: Path, tmp_path: Path
     assert "gate after analytics closed on" in re.sub(r"\s+", " ", done.stdout)
 
 
+def test_a_season_fits_a_screen(sample: Path) -> None:
+    shown = backfill(sample, "plan", "--season", "2024-25").stdout.splitlines()
+    assert len(shown) <= 40
+    assert max(map(len, shown)) <= 80
+
+
 #: A week of March: one date lacks most of L3, all lack L4 and L5.
 WEEK = ("2025-03-06", "2025-03-12")
 

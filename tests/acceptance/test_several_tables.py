@@ -112,6 +112,12 @@ def test_the_worst_table_decides_and_is_named(full: Path) -> None:
     coverage = backfill(full, "validate", *SPAN[:2], "--today", "2024-05-20").stdout
     assert "broken: orders: amount not null in order_lines: 2024-05-04" in coverage
     assert "2024-05-02" in backfill(full, "gaps", *SPAN).stdout
+    told = backfill(full, "explain", "orders", "2024-05-04", *SPAN).stdout
+    assert "\ntable    order_lines: invalid\nholds    6 rows, 6 keys\n" in told
+    assert "         amount not null: 5 of 6 rows: broken\n           broken by 1 shop and item: a/x\n" in told
+    (lines,) = answer(full, "explain", "orders", "2024-05-03", *SPAN)["further_tables"]
+    assert (lines["table"], lines["state"], lines["held"]["rows"]) == ("order_lines", "partial", 4)
+    assert [(each["there"], each["wanted"], each["enough"]) for each in lines["expected"]] == [(4, 6, False)]
     assert execute(full).returncode == 0
     assert reasons(full) == {}
 

@@ -106,7 +106,7 @@ def write_project(folder: Path) -> Path:
 
 
 def lying(project: Path, count: int, *, pace: float) -> Lying:
-    """A cloud, not yet started, with so many dates to do, of which a share meets each lie; ``pace`` 1 takes its full time."""
+    """A cloud with so many dates to do, of which a share meets each lie; ``pace`` 1 takes its full time."""
     dates = [FIRST + timedelta(days=n) for n in range(count)]
     made: list[Lying] = []
     jobs = {name: Job(partial(_write, made, name)) for name in FIVE}

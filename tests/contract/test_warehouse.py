@@ -22,7 +22,15 @@ from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import ONE_DAY, DateSet, Span, day_number
 from backfill_core.errors import UnreadableTable
 from backfill_core.model.table import Table
-from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, KeysQuestion, OffendingQuery, TableQuestion
+from backfill_core.queries.question import (
+    BreakingQuestion,
+    ColumnCheck,
+    KeyComparison,
+    KeyMatch,
+    KeysQuestion,
+    OffendingQuery,
+    TableQuestion,
+)
 
 LINES = {
     "day": "DATE",
@@ -546,6 +554,32 @@ def test_keys_of_a_table_that_cannot_be_read_are_not_named(store: Held) -> None:
     pair = KeyComparison(name="c", own=("player",), theirs=("player",), other=OTHER)
     with pytest.raises(UnreadableTable, match=r"^box\.lines cannot be read: .*roster"):
         differing(store, pair, 22)
+
+
+def breaking(store: Held, check: ColumnCheck | None, day: int, limit: int = 9) -> KeysFound:
+    return store.warehouse.differing_keys(
+        BreakingQuestion(processor="lines", table=TABLE, day=date(2024, 10, day), check=check), limit
+    )
+
+
+def test_keys_of_rows_that_break_a_rule_are_named_ascending(store: Held) -> None:
+    rows = [line(22, "dee", points=None), line(22, "bob", points=0), line(22, "ann", points=3), line(22, None, points=-1)]
+    store.put("box.lines", LINES, [*rows, line(22, "dee", points=5), line(23, "eve", points=0)])
+    store.put("box.roster", LINES, [line(22, "dee"), line(22, "ann")])
+    positive = ColumnCheck(name="c", column="points", positive=True)
+    before = store.warehouse.asked
+    assert breaking(store, positive, 22) == KeysFound(absent=0, surplus=3, first_surplus=(("bob",), ("dee",), (None,)))
+    assert store.warehouse.asked - before == 1
+    assert breaking(store, positive, 22, 1) == KeysFound(absent=0, surplus=3, first_surplus=(("bob",),))
+    assert breaking(store, replace(positive, positive=False), 22).first_surplus == (("dee",),)
+    assert breaking(store, replace(positive, positive=False, values=(3, 5)), 22).first_surplus == (("bob",), ("dee",), (None,))
+    among = replace(positive, among="player", among_table=OTHER)
+    assert breaking(store, among, 22) == KeysFound(absent=0, surplus=1, first_surplus=(("dee",),))
+    match = ColumnCheck(name="c", match=KeyMatch(own=("player",), theirs=("player",), other=OTHER))
+    assert breaking(store, match, 22) == KeysFound(absent=0, surplus=2, first_surplus=(("bob",), (None,)))
+    # Rows of one key; a row without one has none of its own.
+    assert breaking(store, None, 22) == KeysFound(absent=0, surplus=2, first_surplus=(("dee",), (None,)))
+    assert breaking(store, None, 24) == KeysFound(absent=0, surplus=0)
 
 
 RULE = OffendingQuery(name="no bob", file="no_bob.sql", tables={"lines": TABLE})

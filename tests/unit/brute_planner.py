@@ -505,7 +505,8 @@ class Model:
             return "stale"
         if self.request.reasons and any(state in TO_DO for state in states):
             return "left out by --reason"
-        if states[-1] == "not expected":
+        expecting = [unit.processor for unit in units if day in self._calendar(unit.processor).expected]
+        if states[-1] == "not expected" and (not expecting or units[-1].processor in expecting):
             return self.not_expected[units[-1]]
         return "unknown" if states[-1] == "unknown" else "complete"
 

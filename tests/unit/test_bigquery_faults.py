@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import Forbidden
 
 from backfill_core.adapters.bigquery_client import Account
 from backfill_core.adapters.bigquery_conditions import under_way
@@ -77,6 +78,9 @@ class Bench:
         file.write_text("SELECT day, player FROM {feed} WHERE day BETWEEN @date_from AND @date_to", encoding="utf-8")
         self.runner = BigQuerySqlRunner(self.warehouse, {"lines": file}, within=within)
 
+    def client(self) -> Any:
+        return self.warehouse.jobs.client()
+
     def ask(self) -> Any:
         return self.warehouse.observe(TableQuestion(processor="feed", table=FEED, span=Span(DAY, DAY))).rows
 
@@ -117,6 +121,13 @@ ROUTES: dict[str, tuple[Callable[[Bench], Any], Any]] = {
     "datasets.insert": (lambda bench: make_table(bench.warehouse, LINES), None),
     "tables.get": (lambda bench: live_tables(bench.warehouse, [FEED])["box.feed"] is not None, True),
     "tables.testIamPermissions": (lambda bench: live_tables(bench.warehouse, [FEED])["box.feed"] is not None, True),
+}
+#: Routes that nothing here asks, but others may who test with this server.
+OTHERS: dict[str, Callable[[Bench], Any]] = {
+    "jobs.query": lambda bench: [
+        tuple(row) for row in bench.client().query_and_wait("SELECT 1 AS one", retry=None, job_retry=None)
+    ],
+    "tables.list": lambda bench: sorted(table.table_id for table in bench.client().list_tables("box", retry=None)),
 }
 PASSING = [
     Fault("", status=403, reason="rateLimitExceeded"),
@@ -165,6 +176,21 @@ def test_what_no_other_try_would_mend_is_asked_once(server: BigQueryServer, tmp_
         assert failure_of(raised.value.__cause__) is Failure.PERMANENT, route
         assert server.faults[0].seen == 1, route
         bench.warehouse.close()
+
+
+def test_routes_that_others_ask_have_faults_too(server: BigQueryServer, tmp_path: Path) -> None:
+    bench = Bench(server, tmp_path)
+    jobs, right = bench.warehouse.jobs, {"jobs.query": [(1,)], "tables.list": ["feed", "lines"]}
+    for route, operation in OTHERS.items():
+        for fault in PASSING:
+            server.faults[:] = [replace(fault, route=route, seen=0)]
+            assert jobs.persisting(lambda: operation(bench), within=5) == right[route], fault  # noqa: B023
+            assert server.faults[0].seen == 1, fault
+        server.faults[:] = [Fault(route, times=None, status=403, reason="accessDenied")]
+        with pytest.raises(Forbidden) as raised:
+            jobs.persisting(lambda: operation(bench), within=5)  # noqa: B023
+        assert failure_of(raised.value) is Failure.PERMANENT
+    bench.warehouse.close()
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ def test_an_explanation_says_what_coverage_and_plan_say(world: World) -> None:
                 assert (standing is Standing.BLOCKED) == bool(told.in_plan.causes)
             if not found.also:  # the numbers shown are those of the first table, and the worst one decides
                 agrees_with_coverage(told)
+            assert {table.name: table.state for table in told.also} == {
+                short: next(state for state, dates in part.states.items() if day in dates) for short, part in found.also.items()
+            }
             agrees_with_needs(told, coverage, plan)
             if one <= found.findings.stale.get(told.newer[0].upstream if told.newer else "", DateSet()):
                 assert all(each.dates for each in told.newer)

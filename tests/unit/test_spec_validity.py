@@ -19,6 +19,7 @@ from backfill_core.model.table import Table
 from backfill_core.model.templates import Secret
 
 URL = "https://l4.test/process-date"
+ENDS = {"from": "{date_from}", "to": "{date_to}"}
 POLLED = Answer(status="state", means={"running": "running", "done": "done"})
 
 
@@ -54,6 +55,10 @@ def problems(*specs: Any) -> list[str]:
         Http("${L4_URL}/x", method="PUT", together="l4", json={"p": "{processors}"}),
         Http(URL, answer=POLLED, poll=Poll("{location}"), statuses={200: "running"}),
         Http(URL, answer=Answer(signs=(Sign("declined", status=503), Sign("locked", at="a", contains="lock")))),
+        Http(URL, json=ENDS, max_dates=31, consecutive=True),
+        Http(URL, json=ENDS | {"all": "{dates}"}, max_dates=31),
+        Http(URL, json=ENDS),
+        Http(URL, answer=Answer(signs=(Sign("declined", contains="INCOMPLETE"),))),
         Python(crunch, process=True),
     ],
 )
@@ -94,6 +99,7 @@ def test_what_is_right(spec: Any) -> None:
         (Http(URL, headers={"a": "c\nd: e"}), 'has a header "a" that cannot be sent'),
         (Http(URL, json={"a": {"b": "{days}"}}), "names {days} in"),
         (Http(URL, together="l4", json={"p": "{processor}"}), "names {processor} in"),
+        (Http(URL, json=ENDS, max_dates=31), "is told the first and the last date of a call alone"),
         (Http(URL, statuses={99: "done"}), "says what status 99 means"),
         (Http(URL, statuses={202: "running"}), 'has the meaning "running" for status 202'),
         (Http(URL, answer=Answer(means={"ok": "done"})), "says what values mean, and not where they stand"),

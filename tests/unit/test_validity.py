@@ -12,9 +12,19 @@ from backfill_core.dates import DateSet, Span
 from backfill_core.errors import InvalidProject, UnreadableTable
 from backfill_core.graph import Declared, Pipeline
 from backfill_core.model.calendar import CalendarDays, EveryDay, Monthly, Schedule, Season, Weekly, calendar_days
-from backfill_core.model.expectations import Allowed, CalendarKeys, KeysOf, MatchingKeys, NotNull, Positive, Rows, UniqueKey
+from backfill_core.model.expectations import (
+    Allowed,
+    AtMost,
+    CalendarKeys,
+    KeysOf,
+    MatchingKeys,
+    NotNull,
+    Positive,
+    Rows,
+    UniqueKey,
+)
 from backfill_core.model.http import Http
-from backfill_core.model.needs import Need
+from backfill_core.model.needs import Need, any_of
 from backfill_core.model.processor import Gate, Layer, Output, Processor
 from backfill_core.model.runs import SOURCE, Service, Sql
 from backfill_core.model.table import Files, Table
@@ -61,6 +71,21 @@ def problems(*values: Any) -> list[str]:
         ({"complete_when": KeysOf("lines", column="player", share=2)}, "has a share of 2."),
         ({"needs": (Need("lines", share=0),)}, "has a share of 0."),
         ({"needs": (Need("lines", window=days(0)),)}, "has a window of 0 days, which holds nothing"),
+        ({"needs": (Need("lines", window=last_games(0, per="team", within=5)),)}, "has a window of last 0 games a team"),
+        ({"needs": (Need("lines", window=7),)}, "has window=7, which is no window"),
+        ({"needs": (any_of("lines", "lines"),)}, "has a need of lines or lines. Name each processor once"),
+        ({"needs": (any_of(),)}, "has a need of nothing"),
+        ({"complete_when": ()}, "expects nothing"),
+        ({"complete_when": Rows(at_least=0)}, "expects rows with at_least=0, which no date could lack"),
+        ({"complete_when": Rows(exactly=-1)}, "expects rows with exactly=-1"),
+        ({"complete_when": CalendarKeys("k", at_least=0)}, "expects rows with at_least=0"),
+        ({"complete_when": (Rows(), AtMost(0, of="lines"))}, "which no row could keep. Give it more than 0"),
+        ({"complete_when": KeysOf("sums", window=days(3))}, "its own keys, of which the first would never come"),
+        ({"complete_when": KeysOf("lines", at_least=-1)}, "at_least is 0 or more"),
+        ({"warmup": days(-1)}, "has warmup=-1 days. It takes days(n)"),
+        ({"writes": Table("box.sums", date="day", key=("team", "player"), settles_after=days(-2))}, "has settles_after=-2 days"),
+        ({"writes": Table("sums", date="day", key=("team", "player"))}, 'writes a table called "sums". Call it dataset.table'),
+        ({"writes": Table("a.b.c", date="day", key=("team", "player"))}, 'writes a table called "a.b.c"'),
         ({"run": Sql("a.sql", attempts=0)}, "has attempts=0. It is 1 or more"),
         ({"run": {"local": Sql("a.sql", timeout=0)}}, "has timeout=0. It is more than 0; leave it out for no limit"),
         ({"run": Sql("a.sql", service=Service("s", per_minute=-1))}, "has per_minute=-1. It is more than 0"),
