@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from types import MappingProxyType
-from typing import Any
 
-from backfill_core.coverage import NO_FACTS, Coverage, DateFacts, ProcessorCoverage, State
+from backfill_core.coverage import Coverage, DateFacts, ProcessorCoverage, State
 from backfill_core.dates import DateSet, Span, union
+from backfill_core.day_facts import changeable, days_held, only_days, overwrite_days
 from backfill_core.events import Word
 from backfill_core.gates import Verdict
 from backfill_core.graph import Edge, EdgeKind, Pipeline
@@ -37,7 +37,7 @@ class Live:
         self.reviews = coverage.reviews
         self._counts = {name: dict(covered.counts) for name, covered in coverage.processors.items()}
         self.covered: dict[str, ProcessorCoverage] = {
-            name: replace(covered, facts=_own(covered.facts), counts=self._counts[name], states=dict(covered.states))
+            name: replace(covered, facts=changeable(covered.facts), counts=self._counts[name], states=dict(covered.states))
             for name, covered in coverage.processors.items()
         }
         #: Dates closed by a gate of each layer, for the layers after it.
@@ -62,7 +62,7 @@ class Live:
 
     def take_in(self, name: str, facts: DateFacts, dates: DateSet) -> None:
         """Takes in what was just observed of a processor's table on those dates, to be judged with more of it."""
-        _overwrite(self.covered[name].facts, facts, dates)
+        overwrite_days(self.covered[name].facts, facts, dates)
 
     def judge_again(self, name: str, dates: DateSet) -> None:
         """Judges dates of a processor anew, by what is known of its table now."""
@@ -72,7 +72,7 @@ class Live:
         fresh = judge_processor(
             self.pipeline,
             name,
-            _only(old.facts, numbers),
+            only_days(old.facts, numbers),
             asked,
             self.covered,
             calendars=self.calendars,
@@ -113,7 +113,7 @@ class Live:
         expectations = [e for each in (processor, *processor.parts.values()) for e in each.expectations]
         if any(isinstance(e, KeysOf) and e.looks_back for e in expectations):
             return dates & covered.findings.asked
-        return _held(covered.facts, dates)
+        return days_held(covered.facts, dates)
 
     def refused(self, name: str, dates: DateSet, ahead_of: Mapping[str, DateSet] = NOTHING) -> list[Refusal]:
         """Of the dates whose upstream has its final word, those that may not run, each once.
@@ -167,7 +167,7 @@ class Live:
 
     def _keyless(self, name: str, upstream: str, dates: DateSet, going: Mapping[str, DateSet]) -> list[Refusal]:
         """Dates that can never be complete, because the processor whose keys they must hold has none for them."""
-        there = _held(self.covered[upstream].facts, dates) | (going.get(upstream, DateSet()) & dates)
+        there = days_held(self.covered[upstream].facts, dates) | (going.get(upstream, DateSet()) & dates)
         closed = self._closed_for(name, upstream)
         withheld = there & closed
         refused: list[Refusal] = []
@@ -251,8 +251,8 @@ def _judged(old: ProcessorCoverage, fresh: ProcessorCoverage, asked: DateSet) ->
 
 def _renewed(old: ProcessorCoverage, fresh: ProcessorCoverage, asked: DateSet) -> ProcessorCoverage:
     """What was known of a further table, with what was just seen of some of its dates."""
-    gone, facts = set(asked.numbers()), _own(old.facts)
-    _overwrite(facts, fresh.facts, asked)
+    gone, facts = set(asked.numbers()), changeable(old.facts)
+    overwrite_days(facts, fresh.facts, asked)
     counts = {day: count for day, count in old.counts.items() if day not in gone} | dict(fresh.counts)
     return replace(_judged(old, fresh, asked), counts=counts, facts=facts)
 
@@ -260,62 +260,3 @@ def _renewed(old: ProcessorCoverage, fresh: ProcessorCoverage, asked: DateSet) -
 def _micros(instant: datetime) -> int:
     since = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-def _held(facts: DateFacts, dates: DateSet) -> DateSet:
-    """Those of the dates that hold rows."""
-    return DateSet.from_numbers([day for day in dates.numbers() if day in facts.rows])
-
-
-def _only(facts: DateFacts, numbers: list[int]) -> DateFacts:
-    """What facts say of some days, so that judging a few of a large table costs no more than of a small one.
-
-    ``newest`` and ``hashes`` stay whole: a processor that reads its own earlier dates is judged by theirs.
-    """
-
-    def of(days: Mapping[int, Any]) -> dict[int, Any]:
-        return {day: days[day] for day in numbers if day in days}
-
-    return DateFacts(
-        exists=facts.exists,
-        rows=of(facts.rows),
-        distinct=of(facts.distinct),
-        oldest=of(facts.oldest),
-        newest=facts.newest,
-        hashes=facts.hashes,
-        made_from={name: of(found) for name, found in facts.made_from.items()},
-        also={name: _only(part, numbers) for name, part in facts.also.items()},
-        keys={name: of(found) for name, found in facts.keys.items()},
-        checks={name: of(found) for name, found in facts.checks.items()},
-        shares={name: of(found) for name, found in facts.shares.items()},
-    )
-
-
-def _own(facts: DateFacts) -> DateFacts:
-    """The same facts in dictionaries that may be changed."""
-    flat = {f.name: dict(getattr(facts, f.name)) for f in fields(facts) if f.name != "exists"}
-    for nested in ("made_from", "keys", "checks", "shares"):
-        flat[nested] = {name: dict(days) for name, days in flat[nested].items()}
-    flat["also"] = {name: _own(part) for name, part in facts.also.items()}
-    return DateFacts(exists=facts.exists, **flat)
-
-
-def _overwrite(old: DateFacts, fresh: DateFacts, dates: DateSet) -> None:
-    """Replaces what ``old`` (made by `_own`) says of those dates with what ``fresh`` says."""
-    numbers = dates.numbers()
-    for name in ("rows", "distinct", "oldest", "newest", "hashes"):
-        _replace_days(getattr(old, name), getattr(fresh, name), numbers)
-    for name in ("made_from", "keys", "checks", "shares"):
-        mine, theirs = getattr(old, name), getattr(fresh, name)
-        for key in {*mine, *theirs}:
-            _replace_days(mine.setdefault(key, {}), theirs.get(key, {}), numbers)
-    for name, part in old.also.items():
-        _overwrite(part, fresh.also.get(name, NO_FACTS), dates)
-
-
-def _replace_days(old: dict[int, object], fresh: Mapping[int, object], numbers: list[int]) -> None:
-    for day in numbers:
-        if day in fresh:
-            old[day] = fresh[day]
-        else:
-            old.pop(day, None)

@@ -82,23 +82,31 @@ class BigQuerySqlRunner:
         script = self._script(call, table, [each.query for each in asked or ()])
         written = self.warehouse.table_label(table)
         labels = jobs.labels.of(call.processor.layer, backfill_table=written, backfill_work=_work(script))
-        for job, theirs in sorted(self._leftovers().items()):
-            if theirs.get("backfill_table") == labels["backfill_table"]:
-                try:
-                    rows = jobs.wait(job, within=self.within)
-                except Exception as error:
-                    if not jobs.failed(job, error):
-                        raise
-                    self._leftovers().pop(job, None)
-                    continue  # it came to nothing, whatever it was: what is to be done is done below
-                self._leftovers().pop(job, None)
-                if theirs.get("backfill_work") == labels["backfill_work"]:
-                    return self._came(asked, rows)
+        done = self._left_behind(labels)
+        if done is not None:
+            return self._came(asked, done)
         job = f"backfill-{jobs.labels.run}-{call.batch.number}-{uuid4().hex[:12]}"
         if self.warehouse.statements is not None:
             self.warehouse.statements.append((name, script))
         rows = jobs.write(script, job=job, labels=labels, within=self.within)
         return self._came(asked, rows)
+
+    def _left_behind(self, labels: Mapping[str, str]) -> list[tuple[Any, ...]] | None:
+        """Waits for jobs that a dead run left at work on the same table; the answer of one that does the same work, if any."""
+        left = self._leftovers()
+        for job, theirs in sorted(left.items()):
+            if theirs.get("backfill_table") != labels["backfill_table"]:
+                continue
+            rows = None
+            try:
+                rows = self.warehouse.jobs.wait(job, within=self.within)
+            except Exception as error:
+                if not self.warehouse.jobs.failed(job, error):
+                    raise  # it may still be at work, or have done it
+            left.pop(job, None)
+            if rows is not None and theirs.get("backfill_work") == labels["backfill_work"]:
+                return rows
+        return None
 
     def _asked_inside(self, call: Call) -> list[Asked] | None:
         """What the transaction is asked of the tables before it ends; None where that has to be asked afterwards.

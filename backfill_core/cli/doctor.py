@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @format_option
 @click.pass_obj
 def command(project: str, first: object, today: object, target: str | None, shape: str) -> None:
-    """Whether a target is fit for a run: tables, columns, types, partitions, permissions, rivals, clocks. Changes nothing."""
+    """Whether a target is fit for a run, changing nothing: tables, types, partitions, permissions, services, rivals, clock."""
     from datetime import date, datetime
 
     from backfill_core.project.findings import Use
@@ -54,6 +54,7 @@ def command(project: str, first: object, today: object, target: str | None, shap
 
 def _looked_at(session: Session) -> str:
     """What was looked at, so that nobody takes silence for an answer."""
+    from backfill_core.model.hosts import host_part
     from backfill_core.model.http import Http
     from backfill_core.model.runs import Sql
     from backfill_core.model.table import Files
@@ -64,11 +65,10 @@ def _looked_at(session: Session) -> str:
     processors = pipeline.processors.values()
     specs = [processor.spec_for(pipeline.runtime) for processor in processors]
     tables = len({table.name for processor in processors for table in processor.tables.values()})
-    parts = [plural(tables, "table")]
-    parts += (
-        [plural(sum(isinstance(processor.writes, Files) for processor in processors), "source") + " of files"] if local else []
-    )
+    sources = sum(isinstance(processor.writes, Files) for processor in processors)
+    parts = [plural(tables, "table"), *([f"{plural(sources, 'source')} of files"] if local else [])]
     parts += ["SQL files"] if any(isinstance(spec, Sql) for spec in specs) else []
-    parts += ["services"] if any(isinstance(spec, Http) for spec in specs) else []
+    called = len({host_part(spec.url) for spec in specs if isinstance(spec, Http)})
+    parts += [plural(called, "service")] if called else []
     parts += ["room on the disk"] if local else ["permissions", "jobs under way", "clock"]
     return f"looked at: {', '.join(parts)}"

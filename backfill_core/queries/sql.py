@@ -123,14 +123,15 @@ class QuestionSql:
         """The distinct keys of rows that break a check, or that several rows share: 1, how many, key columns as text."""
         keys = [f"k{place}" for place in range(len(key))]
         own = self._slice(self.own.table, "t0")
+        listed = f"{own.day} AS day, {own.listed(key, keys)}"
         if check:
             rows, good, params = self._judged(check, own, 0)
-            found = f"SELECT DISTINCT {own.listed(key, keys)} FROM {rows} AND NOT COALESCE({good}, FALSE)"
+            found = f"SELECT DISTINCT {listed} FROM {rows} AND NOT COALESCE({good}, FALSE)"
         else:
-            columns, params = [own.column(name) for name in key], own.params
+            params, places = own.params, ", ".join(str(place + 1) for place in range(len(key) + 1))
             # A key of one column is counted without nulls, so that each row without one breaks the rule.
-            nil = f" OR {columns[0]} IS NULL" if len(columns) == 1 else ""
-            found = f"SELECT {own.listed(key, keys)} FROM {own.rows()} GROUP BY {', '.join(columns)} HAVING COUNT(*) > 1{nil}"
+            nil = " OR k0 IS NULL" if len(keys) == 1 else ""
+            found = f"SELECT {listed} FROM {own.rows()} GROUP BY {places} HAVING COUNT(*) > 1{nil}"
         texts = f"SELECT {', '.join(f'CAST({name} AS STRING) AS {name}' for name in keys)} FROM ({found}) AS f"
         order = ", ".join(f"{name} IS NULL, {name}" for name in keys)
         numbered = (

@@ -41,8 +41,6 @@ class Limits:
     lock: float = 600.0
     #: What a date takes, by the processor's name at the service.
     seconds: Mapping[str, float] = field(default_factory=dict)
-    #: What a call takes that does no work.
-    idle: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +85,12 @@ class LayerService:
         """One processor's turn: what the answer says of it."""
         trouble = fault.trouble if fault else None
         if trouble is Trouble.ALL_FAILED:
-            return self._result(name, days, "failed", self.limits.idle, error="it was asked to fail")
+            return self._result(name, days, "failed", 0.0, error="it was asked to fail")
         if trouble is Trouble.NOTHING_WRITTEN:
-            return self._result(name, days, "skipped", self.limits.idle)
+            return self._result(name, days, "skipped", 0.0)
         mine = self._take(name, days)
         if not mine:
-            return self._result(name, days, "locked", self.limits.idle)
+            return self._result(name, days, "locked", 0.0)
         seconds = self.limits.seconds.get(name, 0.0) * len(mine)
         started = time.monotonic()
         try:
@@ -125,11 +123,14 @@ class LayerService:
         return found
 
     def later(self, names: Sequence[str], days: Sequence[date], seconds: float) -> None:
-        """Does the work while nobody waits for it any more."""
+        """Does the work while nobody waits for it any more. Whoever asks again meanwhile finds it locked."""
+        self.hold(names, days)
 
         def work() -> None:
             self.over.wait(seconds)
             if not self.over.is_set():
+                for name in names:
+                    self._give(name, days)
                 self.results(names, days, None)
 
         threading.Thread(target=work, daemon=True).start()
@@ -137,8 +138,6 @@ class LayerService:
     def _result(
         self, name: str, days: Sequence[date], what: str, seconds: float, *, error: str | None = None, status: str = "error"
     ) -> dict[str, Any]:
-        if what in ("failed", "skipped", "locked"):
-            self.over.wait(max(0.0, self.limits.idle))
         self.done += [Done(processor=name, day=day, what=what, seconds=seconds / len(days)) for day in days]
         return {"processor": name, "status": status if what == "failed" else "success", "stats": {}, "error": error}
 

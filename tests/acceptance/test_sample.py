@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
@@ -12,6 +13,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import duckdb
 import pytest
@@ -23,6 +26,7 @@ from backfill_core.dates import DateSet
 from backfill_core.project.session import open_project
 from backfill_core.testing.local_cloud import LocalCloud
 from backfill_core.testing.service_faults import ServiceFault, Trouble
+from backfill_core.testing.service_server import ServiceServer
 from projects import ROOT, answer, backfill, copy_of_reference
 
 
@@ -112,6 +116,11 @@ def test_services_that_fail_and_lie_fill_what_local_runners_fill(
         assert len(l4.requests) == 7 + 2, "a call a date, and one more for each that wrote nothing"
         assert all(len(request.body["processors"]) == 5 for request in l4.requests)
         assert cloud.behind("l5").without_date == 0  # type: ignore[attr-defined]
+        incomplete = _posted(cloud, l5, "/start", {"game_date": "2025-03-05"})
+        assert incomplete == (503, "ml_feature_store_v2 holds nothing on 2025-03-05")
+        skipped, _ = _posted(cloud, l4, "/process-date", {"analysis_date": "2024-10-25"})
+        last = cloud.behind("l4").done[-5:]
+        assert (skipped, {(done.what, str(done.day)) for done in last}) == (200, {("nothing", "2024-10-25")}), "a warm-up date"
     assert backfill(project, "execute", *week).returncode == 0
     with duckdb.connect(str(project / "w.duckdb"), read_only=True) as connection:
         local = {path: _rows(connection, path) for path in SERVED}
@@ -136,6 +145,17 @@ def _rows(cursor: duckdb.DuckDBPyConnection, path: str) -> set[tuple[Any, ...]]:
     day = SERVED[path]
     what = f"{day}, * EXCLUDE ({day}, processed_at)"
     return set(cursor.execute(f"SELECT {what} FROM {path} WHERE {day} BETWEEN ? AND ?", WEEK).fetchall())
+
+
+def _posted(cloud: LocalCloud, service: ServiceServer, path: str, body: Any) -> tuple[int, str]:
+    """What a service says to somebody whom it knows: status and message."""
+    headers = {"Authorization": f"Bearer {cloud.metadata.make_token(service.url)}"}
+    request = Request(service.url + path, json.dumps(body).encode(), headers)
+    try:
+        with urlopen(request, timeout=30) as answer:
+            return answer.status, ""
+    except HTTPError as error:
+        return error.code, json.load(error)["message"]
 
 
 #: The incident's questions as anybody would ask them: games in L3 and L4, how many of L3's are in L4, and dates with games of L3

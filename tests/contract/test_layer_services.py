@@ -222,6 +222,13 @@ def test_work_that_goes_on_after_a_504_is_unknown_and_gets_done(services: Servic
     assert services.ended.wait(10) and services.written == [(known(L4[0]), DAY)]
 
 
+def test_who_asks_again_while_the_work_goes_on_is_told_a_lie(services: Services) -> None:
+    services.fault(Trouble.GOES_ON, seconds=60.0)
+    (said,) = services.ask(L4[0]).values()
+    assert said.failure is Failure.UNKNOWN
+    assert services.ask(L4[0]) == {L4[0]: DONE} and not services.written
+
+
 def test_a_prediction_that_never_ends_is_unknown_in_the_end(services: Services) -> None:
     services.fault(Trouble.NEVER_ENDS)
     assert services.ask(*L5) == {L5[0]: lost(Failure.UNKNOWN, "accepted, and no end after 0.5 s: it is still at it")}

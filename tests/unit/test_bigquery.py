@@ -463,6 +463,39 @@ def test_a_job_that_a_dead_run_left_is_waited_for_and_not_done_again(bench: Benc
     assert bench.there() == {(1, "ann", 1)}
 
 
+def left_behind(bench: Bench, fault: Fault) -> threading.Thread:
+    """A run that waits for its job until the fault lets go of it, and of which nobody hears any more."""
+    bench.feed(row(1, "ann", 1))
+    bench.server.faults.append(fault)
+    dead = threading.Thread(target=bench.run, args=(1,), daemon=True)
+    dead.start()
+    _until(lambda: bool(bench.server.sent("backfill-none-1-")))
+    return dead
+
+
+def test_a_job_that_was_left_and_came_to_nothing_is_done_anew(bench: Bench) -> None:
+    dead = left_behind(bench, Fault("job", hold=threading.Event(), match="BEGIN TRANSACTION"))
+    with ThreadPoolExecutor(1) as pool:
+        again = pool.submit(bench.fresh().run, bench.call(1, number=5))
+        _until(lambda: sum(route == "jobs.list" for route, _ in bench.server.requests) == 4)
+        for job in bench.server.sent("backfill-none-1-"):
+            bench.server.cancel(job.id)
+        assert set(again.result(timeout=10).outcomes.values()) == {DONE}
+    dead.join(10)
+    assert len(bench.server.sent("backfill-none-5-")) == 1
+    assert bench.there() == {(1, "ann", 1)}
+
+
+def test_of_a_job_that_was_left_and_does_not_answer_nobody_knows(bench: Bench) -> None:
+    held = threading.Event()
+    dead = left_behind(bench, Fault("job", hold=held, match="BEGIN TRANSACTION"))
+    (outcome,) = bench.fresh(within=0.6).run(bench.call(1, number=5)).outcomes.values()
+    assert (outcome.claim, outcome.failure) == (Claim.FAILED, Failure.UNKNOWN)
+    assert bench.server.sent("backfill-none-5-") == [], "it is not done twice"
+    held.set()
+    dead.join(10)
+
+
 def test_stopping_now_cancels_what_is_under_way(bench: Bench) -> None:
     bench.hold(row(1, "ann", 1))
     bench.feed(row(1, "ann", 2))

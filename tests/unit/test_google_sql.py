@@ -21,13 +21,20 @@ from backfill_core.dates import DateSet, Span, day_number
 from backfill_core.model.processor import Processor
 from backfill_core.model.table import Table
 from backfill_core.project.load import load_project
-from backfill_core.queries.comparison_sql import ComparisonSql
 from backfill_core.queries.dialect import BIGQUERY, DUCKDB, Dialect, Names, Query
 from backfill_core.queries.named import named
 from backfill_core.queries.packed import packed, unpacked
-from backfill_core.queries.question import ColumnCheck, KeyComparison, KeyMatch, TableQuestion
+from backfill_core.queries.question import (
+    BreakingQuestion,
+    ColumnCheck,
+    KeyComparison,
+    KeyMatch,
+    KeysQuestion,
+    NamingQuestion,
+    TableQuestion,
+)
 from backfill_core.queries.replacing import replacing
-from backfill_core.queries.sql import QuestionSql
+from backfill_core.queries.sql import QuestionSql, naming_query
 from projects import ROOT
 
 _1970 = date(1970, 1, 1)
@@ -141,11 +148,16 @@ def statements(question: TableQuestion, dialect: Dialect) -> list[Query]:
 
 
 def listings(question: TableQuestion, dialect: Dialect) -> list[Query]:
-    """What names the keys that each of its comparisons counts, on a day of the span."""
-    if not question.comparisons:
-        return []
-    sql = ComparisonSql(replace(question, span=Span(DAY, DAY)), dialect, Names())
-    return [sql.differing(pair, 2) for pair in question.comparisons]
+    """What names the keys that each of its comparisons and checks counts, on a day of the span."""
+    name, table = question.processor, question.table
+    asked: list[NamingQuestion] = [
+        KeysQuestion(processor=name, table=table, day=DAY, pair=pair, absent=question.absent) for pair in question.comparisons
+    ]
+    if not question.absent:
+        checks = (None, *question.checks)
+        broken = [BreakingQuestion(processor=name, table=table, day=DAY, check=check) for check in checks]
+        asked += [each for each in broken if each.key]
+    return [naming_query(each, 2, dialect, Names()) for each in asked]
 
 
 def test_every_question_takes_the_statements_it_says() -> None:
