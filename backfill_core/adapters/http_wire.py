@@ -105,13 +105,13 @@ class Wire:
             self._open.add(connection)
         try:
             connection.connect()
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _hurry(connection, until)
         except OSError as error:
             with self._lock:
                 self._open.discard(connection)
             connection.close()
             raise NotSentError(f"no connection to {parts.hostname}: {_words(error)}") from error
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _hurry(connection, until)
         return connection
 
     def _read(self, connection: HTTPConnection, response: HTTPResponse, until: float | None) -> Reply:

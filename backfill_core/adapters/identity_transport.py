@@ -61,6 +61,10 @@ class Transport(transport.Request):
     def __exit__(self, *_: object) -> None:
         self.session.close()
 
+    def __deepcopy__(self, _: object) -> Transport:
+        """The library would ask something else beside, from a thread that nobody ends, and does without where it has no copy."""
+        raise TypeError("what asks for a token asks for nothing beside")
+
     def __call__(
         self,
         url: str,
