@@ -154,7 +154,9 @@ class Jobs:
 
     def failed(self, job: str, error: Exception) -> bool:
         """Whether a job that was waited for has come to nothing, given what that raised: else it may be at work, or done."""
-        return job in self._dead or reason_of(error) == "notFound"
+        if isinstance(error, TimeoutError):
+            return False  # there is no time left to do it again
+        return job in self._dead or reason_of(error) == "notFound" or self._came_to_nothing(job)
 
     def stop(self) -> None:
         """Cancels what is under way, and retries nothing from now on."""

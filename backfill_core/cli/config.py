@@ -15,7 +15,7 @@ from backfill_core.cli.options import format_option
 @click.pass_obj
 def command(project: str, shape: str) -> None:
     """Every setting, its value and the place it came from. What looks like a secret is masked."""
-    from backfill_core.project.settings import find_root, load_settings, origin, read_layers
+    from backfill_core.project.settings_sources import find_root, load_settings, origin, read_layers
     from backfill_core.project.shown_settings import leaves, masked
 
     root = find_root(Path(project).resolve())

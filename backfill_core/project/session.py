@@ -24,16 +24,8 @@ from backfill_core.observe import closed_span, observe, read_calendars, season_s
 from backfill_core.ports import Holds, Warehouse
 from backfill_core.project.load import check_sql_files, load_project
 from backfill_core.project.reviews import check_range, read_reviews
-from backfill_core.project.settings import (
-    GcpTarget,
-    LocalTarget,
-    Settings,
-    Target,
-    environment,
-    find_root,
-    load_settings,
-    settings_file,
-)
+from backfill_core.project.settings import GcpTarget, LocalTarget, Settings, Target
+from backfill_core.project.settings_sources import environment, find_root, load_settings, settings_file
 from backfill_core.project.targets import file_resource, holds_of, open_warehouse
 from backfill_core.reports.words import Head
 

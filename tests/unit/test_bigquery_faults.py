@@ -249,7 +249,8 @@ def test_a_job_that_is_there_already_is_waited_for_under_its_id(server: BigQuery
     server.requests.clear()
     assert bench.warehouse.jobs.wait(job.id, within=2) == [(1, line) for part, line in job.answer.rows if part == 1]
     assert "jobs.insert" not in {route for route, _ in server.requests}
-    assert bench.warehouse.jobs.failed("nobody", KeyError()) is False
+    assert bench.warehouse.jobs.failed(job.id, KeyError()) is False, "it has done its work"
+    assert bench.warehouse.jobs.failed("nobody", KeyError()) is True
 
 
 def test_cancelling_a_job_is_tried_in_bounded_time_and_does_no_more_harm(server: BigQueryServer, tmp_path: Path) -> None:

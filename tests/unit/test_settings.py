@@ -8,7 +8,8 @@ import pytest
 
 from backfill_core.errors import BadSettings
 from backfill_core.project.session import open_place
-from backfill_core.project.settings import GcpTarget, environment, find_root, load_settings, origin, read_layers
+from backfill_core.project.settings import GcpTarget
+from backfill_core.project.settings_sources import environment, find_root, load_settings, origin, read_layers
 from backfill_core.project.shown_settings import leaves, masked
 
 CLOUD = '[targets.cloud]\nruntime = "gcp"\nproject = "p"\nlanding = "landing"\n'
