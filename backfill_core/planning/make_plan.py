@@ -115,9 +115,8 @@ class _Planner:
         changed = {up: self._changed(self.verdicts[up]) for up in self._inputs(name) if up != name}
         changed[name] = verdict.planned - verdict.unsettled - (fallen or DateSet())
         while True:
-            reasons = spoiled(covered, self._spoiled_by(name, changed))
-            kept = {why: dates if why.endswith("is planned") else dates & asked for why, dates in reasons.items()}
-            surely = union(kept.values())  # found complete or not, it rests on something that changes
+            reasons = spoiled(covered, self._spoiled_by(name, changed), asked)
+            surely = union(reasons.values())  # found complete or not, it rests on something that changes
             grown = changed[name] | (self._of_kind("stale", name, surely) - (fallen or DateSet()))
             if fallen is None or self.request.cascade is not Cascade.ALL or grown == changed[name]:
                 break
@@ -127,7 +126,7 @@ class _Planner:
             verdict.reasons[why] -= surely
         verdict.unsettled -= surely
         before = verdict.planned
-        self._add_reasons(name, verdict, kept)
+        self._add_reasons(name, verdict, reasons)
         verdict.cascaded = verdict.planned - before
         verdict.unsettled -= verdict.cascaded
 

@@ -70,11 +70,14 @@ def forced(covered: ProcessorCoverage, older_than: datetime, *, include_warmup: 
     return old & (covered.expected | warming) | warming - DateSet.from_numbers(list(held))
 
 
-def spoiled(covered: ProcessorCoverage, reached: Mapping[str, DateSet]) -> dict[str, DateSet]:
-    """Dates that are stale, and good ones of which a planned upstream lies in the window: by the reason."""
+def spoiled(covered: ProcessorCoverage, reached: Mapping[str, DateSet], asked: DateSet) -> dict[str, DateSet]:
+    """Dates that a cascade takes, by the reason: stale ones that were asked for, and good ones of which something is planned.
+
+    ``reached`` are the dates in whose window an upstream is planned; they are taken asked for or not, and stale before or not.
+    """
     reasons: dict[str, DateSet] = {}
     left = covered.good
-    stale = covered.states[State.STALE]
+    stale = covered.states[State.STALE] & asked
     for upstream, dates in sorted(covered.findings.stale.items()):
         if dates & stale & left:
             reasons[f"stale: {upstream} is newer"] = dates & stale & left
