@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Files of tests that take longest go first, so that the two that run side by side end together.
+LONGEST := $(addprefix tests/,acceptance/test_sample.py unit/test_google_sql.py acceptance/test_real_season.py \
+	acceptance/test_planning.py acceptance/test_gcp.py unit/test_planner_model.py acceptance/test_durability.py acceptance/test_wounds.py)
 
 .PHONY: demo sample test soak thorough witnesses check bench lock clean
 
@@ -12,7 +15,8 @@ sample: $(VENV)/.run
 	$(BIN)/python examples/nba_season/make_sample.py
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist=loadfile -p no:benchmark --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist=loadfile --no-loadscope-reorder -p no:benchmark --cov --cov-report=term:skip-covered --cov-fail-under=90 \
+		$(LONGEST) tests/acceptance tests/contract tests/unit
 
 soak: $(VENV)/.dev
 	SOAK_KILLS=1000 $(BIN)/python -m pytest -p no:benchmark tests/acceptance/test_durability.py -k killed_at_any_moment

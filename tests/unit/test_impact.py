@@ -17,11 +17,13 @@ LATER = 2**60
 
 
 def rewritten(world: World, changed: dict[str, DateSet]) -> Coverage:
-    """Coverage as it is when all rows were written together, and those dates anew."""
+    """Coverage as it is when all rows were written together, and those dates anew; with what, nobody knows before."""
     facts = {}
     for name, found in world.facts().items():
         again = changed.get(name, DateSet()).numbers()
-        facts[name] = replace(found, oldest=dict.fromkeys(found.rows, 1), newest=dict.fromkeys(again, LATER))
+        facts[name] = replace(
+            found, oldest=dict.fromkeys(found.rows, 1), newest=dict.fromkeys(again, LATER), hashes={}, made_from={}
+        )
     return covered(world, facts)
 
 
