@@ -109,15 +109,14 @@ class Homecoming:
                 self._settle(name, came, taken)
 
     def verify_claims(self, *, stopping: bool) -> None:
-        """Looks at claims that runners made outside a transaction of ours, a table at a time.
+        """Looks at claims that runners made outside a transaction of ours, all tables that are due side by side.
 
         ``stopping``: what is not there is not called again.
         """
-        for name, dates in self.scheduler.claims_due(self.ticks()).items():
-            words, absent = self.verifier.verify(name, dates, self.scheduler.retried(name))
-            self.end(name, words)
+        for name, found in self.verifier.verify(self.scheduler.claims_due(self.ticks()), self.scheduler.retried):
+            self.end(name, found.words)
             now, at = self.ticks(), self.clock.now()
-            for why, days in absent.items():
+            for why, days in found.absent.items():
                 ahead = days & self._ahead.get(name, DateSet())
                 refused = self.live.refused(name, ahead) if ahead else []
                 self.end(name, refused)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from backfill_core.coverage import DateFacts, State
-from backfill_core.dates import DateSet
+from backfill_core.dates import DateSet, Span
 from backfill_core.events import Claim, Failure, Outcome, Word
 from backfill_core.graph import Pipeline
 from backfill_core.live import Live, Refusal
 from backfill_core.model.calendar import CalendarDays
+from backfill_core.model.table import Table
 from backfill_core.model.units import Batch, Unit
 from backfill_core.ports import BatchResult, Warehouse
 from backfill_core.queries.asking import facts_together, questions_about, tables_named
@@ -38,6 +39,15 @@ class Taken:
     lost: list[Lost] = field(default_factory=list)
     #: Dates whose claims have to be looked at.
     claimed: DateSet = field(default_factory=DateSet)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What looking at claimed dates of one processor came to."""
+
+    words: list[Refusal]
+    #: Dates that are not there and may be tried again, by what they lack.
+    absent: dict[str, DateSet]
 
 
 _NO_WORD = Outcome(claim=Claim.FAILED, failure=Failure.UNKNOWN, why="its call came home without a word on it")
@@ -80,17 +90,31 @@ class Verifier:
 
     def look(self, name: str, dates: DateSet) -> None:
         """Looks at a table again, over the span of those dates."""
-        processor = self.pipeline.processors[name]
-        upstreams = tuple(up for edge in self.pipeline.edges_into[name] for up in edge.upstreams)
-        tables = tables_named(self.pipeline, (name, *upstreams)).values()
-        unseen = [table.dataset for table in tables if table.name not in self._there]
+        self.look_at({name: dates})
+
+    def look_at(self, wanted: Mapping[str, DateSet]) -> None:
+        """Looks again at the tables of several processors side by side, each over the span of its dates."""
+        tables = {name: self._tables_of(name) for name in wanted}
+        unseen = {table.dataset for each in tables.values() for table in each if table.name not in self._there}
         if unseen:
-            self._there |= self.warehouse.schema(unseen).keys()
-        questions = questions_about(self.pipeline, processor, self.calendars, dates.span)
-        missing = frozenset(table.name for table in tables if table.name not in self._there)
-        answers = self.warehouse.observe_all([question.without(missing) for question in questions.values()])
-        facts = facts_together(dict(zip(questions, answers, strict=True)), name)
-        span, old = DateSet.of_span(dates.span), self.live.covered[name]
+            self._there |= self.warehouse.schema(sorted(unseen)).keys()
+        asked = {
+            name: questions_about(self.pipeline, self.pipeline.processors[name], self.calendars, dates.span)
+            for name, dates in wanted.items()
+        }
+        missing = frozenset(table.name for each in tables.values() for table in each) - self._there
+        questions = [question.without(missing) for about in asked.values() for question in about.values()]
+        answers = iter(self.warehouse.observe_all(questions))
+        for name, about in asked.items():
+            self._take_in(name, wanted[name].span, facts_together(dict(zip(about, answers, strict=False)), name))
+
+    def _tables_of(self, name: str) -> list[Table]:
+        """The tables that questions about a processor may be asked of."""
+        upstreams = (up for edge in self.pipeline.edges_into[name] for up in edge.upstreams)
+        return list(tables_named(self.pipeline, (name, *upstreams)).values())
+
+    def _take_in(self, name: str, seen: Span, facts: DateFacts) -> None:
+        span, old = DateSet.of_span(seen), self.live.covered[name]
         others = (span & old.findings.asked) - self._touched.get(name, DateSet())
         moved = DateSet.from_numbers([day for day in others.numbers() if _trace(old.facts, day) != _trace(facts, day)])
         if moved:
@@ -151,13 +175,22 @@ class Verifier:
                 if failure is Failure.UNKNOWN:
                     self._doubts.setdefault(name, {}).update(dict.fromkeys(dates.numbers(), outcome.why))
 
-    def verify(self, name: str, dates: DateSet, last: DateSet) -> tuple[list[Refusal], dict[str, DateSet]]:
-        """Looks at claimed dates: the words they got, and by reason those that are not there and may be tried again.
+    def verify(self, claims: Mapping[str, DateSet], last: Callable[[str], DateSet]) -> Iterator[tuple[str, Verified]]:
+        """Looks at claimed dates of several processors: what each came to.
 
-        A date in ``last`` has been tried again, and gets a word whatever it holds.
+        A date that ``last`` names of its processor has been tried again, and gets a word whatever it holds.
         """
-        before = {day: self.live.covered[name].facts.distinct.get(day, 0) for day in dates.numbers()}
-        self.look(name, dates)
+        if not claims:
+            return
+        before = {
+            name: {day: self.live.covered[name].facts.distinct.get(day, 0) for day in dates.numbers()}
+            for name, dates in claims.items()
+        }
+        self.look_at(claims)
+        for name, dates in claims.items():
+            yield name, self._verified(name, dates, last(name), before[name])
+
+    def _verified(self, name: str, dates: DateSet, last: DateSet, before: Mapping[int, int]) -> Verified:
         shrunk = {} if self.allow_shrink else self._shrunk(name, before)
         dates -= DateSet.from_numbers(list(shrunk))
         renewed = self._renewed.get(name, {})
@@ -172,7 +205,7 @@ class Verifier:
             (Word.FAILED, why, days) for why, days in self._lacking(name, dates & last - there)
         ]
         self._forget(name, [*shrunk, *(dates - again).numbers()])
-        return words, dict(self._lacking(name, again))
+        return Verified(words=words, absent=dict(self._lacking(name, again)))
 
     def _shrunk(self, name: str, before: Mapping[int, int]) -> dict[int, str]:
         """Days that hold fewer distinct keys than before their call, in words."""
