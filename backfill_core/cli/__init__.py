@@ -6,6 +6,7 @@ import atexit
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from keyword import iskeyword
 from typing import NoReturn
@@ -74,15 +75,23 @@ def cli(ctx: click.Context, project: str) -> None:
 
 
 def main() -> None:
-    """The entry point. A user's error is a line or two on stderr, never a traceback."""
+    """The entry point."""
     import gc
-
-    from backfill_core.errors import BackfillError, ExitCode, InvalidProject
 
     # Loading modules makes many objects and no garbage: collecting after every 700 of them is a tenth of a plan's time.
     gc.set_threshold(500_000)
+    _leave(run())
+
+
+def run(words: Sequence[str] | None = None) -> int:
+    """Carries out a command line, that of the process or another, and returns its exit code.
+
+    A user's error is a line or two on stderr, never a traceback.
+    """
+    from backfill_core.errors import BackfillError, ExitCode, InvalidProject
+
     try:
-        given = cli.main(standalone_mode=False)
+        given = cli.main(words, standalone_mode=False)
         code = given if isinstance(given, int) else ExitCode.OK
     except SystemExit as ended:
         reader_left = type(sys.stdout).__name__ == "PacifyFlushWrapper"  # click puts it there when a pipe breaks
@@ -105,7 +114,7 @@ def main() -> None:
         code = error.exit_code
     except OSError as error:
         code = _unwritten(error)
-    _leave(code)
+    return int(code)
 
 
 def _unwritten(error: OSError) -> int:

@@ -6,8 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+from backfill_core.cli import run
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +30,15 @@ def copy_of_reference(folder: Path, first: str) -> Path:
 
 
 def backfill(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command, in the project's folder. In this process, which takes a third of the time that one of its own would."""
+    out, err = StringIO(), StringIO()
+    with chdir(project), redirect_stdout(out), redirect_stderr(err):
+        code = run(words)
+    return subprocess.CompletedProcess(words, code, stdout=out.getvalue(), stderr=err.getvalue())
+
+
+def apart(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own."""
     command = [sys.executable, "-m", "backfill_core", *words]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
 

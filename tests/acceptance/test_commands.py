@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from projects import answer, backfill
+from projects import answer, apart, backfill
 
 DAYS = [f"2024-05-{day:02}" for day in range(1, 11)]
 SETTINGS = """
@@ -80,8 +80,8 @@ def spoil(project: Path, *statements: str) -> None:
 
 
 def test_plan_execute_plan(project: Path) -> None:
-    first = backfill(project, "plan", *SPAN, "--format", "json")
-    assert first.stdout == backfill(project, "plan", *SPAN, "--format", "json").stdout
+    first = apart(project, "plan", *SPAN, "--format", "json")
+    assert first.stdout == apart(project, "plan", *SPAN, "--format", "json").stdout
     assert not (project / ".backfill").exists()
     assert not (project / "w.duckdb").exists()
     assert json.loads(first.stdout)["totals"] == {"units": 20, "blocked": 0}
@@ -89,11 +89,11 @@ def test_plan_execute_plan(project: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "remaining: nothing" in done.stdout
     assert answer(project, "plan", *SPAN)["totals"]["units"] == 0
-    assert "nothing to do" in backfill(project, "plan", *SPAN).stdout
-    assert "ENDED" in backfill(project, "status").stdout
+    assert "nothing to do" in apart(project, "plan", *SPAN).stdout
+    assert "ENDED" in apart(project, "status").stdout
     assert answer(project, "report")["exit_code"] == 0
-    assert "# Run r1" in backfill(project, "report").stdout
-    assert backfill(project, "validate", *SPAN).returncode == 0
+    assert "# Run r1" in apart(project, "report").stdout
+    assert apart(project, "validate", *SPAN).returncode == 0
 
 
 def test_what_is_spoiled_is_what_the_next_plan_has(project: Path) -> None:
@@ -317,7 +317,7 @@ def test_no_line_is_wider_than_a_terminal(project: Path) -> None:
 
 def test_a_warehouse_held_by_another_process(project: Path) -> None:
     with duckdb.connect(str(project / "w.duckdb")):
-        came = backfill(project, "plan", *SPAN)
+        came = apart(project, "plan", *SPAN)
     assert came.returncode == 2
     assert f"refused: pid {os.getpid()} holds the warehouse" in came.stderr
 

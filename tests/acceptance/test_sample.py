@@ -27,7 +27,7 @@ from backfill_core.project.session import open_project
 from backfill_core.testing.local_cloud import LocalCloud
 from backfill_core.testing.service_faults import ServiceFault, Trouble
 from backfill_core.testing.service_server import ServiceServer
-from projects import ROOT, answer, backfill, copy_of_reference
+from projects import ROOT, answer, apart, backfill, copy_of_reference
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ def test_the_commands_of_the_readme_do_what_it_says(sample: Path) -> None:
     words = re.findall(r"^\.venv/bin/backfill ([^#\n]*[^# \n])", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     words = [line for line in words if "--target gcp" not in line]  # they want a cloud, and have a test of their own
     assert [line.split()[0] for line in words] == ["coverage", "plan", "explain", "execute", "report"]
-    shown = {line.split()[0]: backfill(sample, *line.split()) for line in words}
+    shown = {line.split()[0]: apart(sample, *line.split()) for line in words}
     codes = {name: came.returncode for name, came in shown.items()}
     assert codes == {"coverage": 0, "plan": 0, "explain": 0, "execute": 1, "report": 0}, (
         "9 units stay blocked, and execute says so"
