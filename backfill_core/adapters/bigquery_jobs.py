@@ -62,6 +62,8 @@ class Jobs:
         self._sent: set[str] = set()
         #: Jobs that failed: to send one of those again would only tell the same.
         self._dead: set[str] = set()
+        #: Bytes that each query read.
+        self.read: list[int] = []
         self._stopped = threading.Event()
         #: When the call that a thread is in has to end, on the monotonic clock.
         self._ends = threading.local()
@@ -186,7 +188,9 @@ class Jobs:
             self._sent.add(job)
             left = max(0.5, until - monotonic())
             answer = sent.result(page_size=_PAGE_ROWS, retry=None, job_retry=None, timeout=left)
-            return [tuple(row.values()) for row in answer]
+            rows = [tuple(row.values()) for row in answer]
+            self.read.append(int(answer.total_bytes_processed or 0))
+            return rows
         except Exception as error:
             if sent is None and not 400 <= (getattr(error, "code", None) or 0) < 500:
                 self._sent.add(job)

@@ -25,8 +25,10 @@ _TRIED = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What the SQL of a plan would read."""
+    """What the SQL of a plan would read, and what looking for it has read."""
 
+    #: Bytes that the plan's own questions read.
+    looking: int
     #: Bytes by processor.
     reads: Mapping[str, int]
     #: Calls that would be made, and those of them that were dry-run.
@@ -43,6 +45,7 @@ class Cost:
 
     def to_json(self) -> dict[str, Any]:
         return {
+            "observing_bytes": self.looking,
             "bytes": dict(self.reads),
             "calls": self.calls,
             "dry_runs": self.tried,
@@ -52,18 +55,20 @@ class Cost:
         }
 
     def line(self) -> str:
-        """``cost: about 1.2 GB read by 37 calls (24 dry runs), 0.01 USD at 6.25 a TB``."""
+        """``cost: about 1.2 GB read by 37 calls (24 dry runs), 0.01 USD at 6.25 a TB; looking read 3.1 MB``."""
         money = (
             f"{self.money:,.2f} {self.currency}" if self.money >= 0.005 or not self.reads else f"less than 0.01 {self.currency}"
         )
         told = f"cost: about {_size(sum(self.reads.values()))} read by {plural(self.calls, 'call')} "
         told += f"({plural(self.tried, 'dry run')}), {money} at {self.per_tb:g} a TB"
+        told += f"; looking read {_size(self.looking)}"
         return told + (f"; not told: {', '.join(self.untold)}" if self.untold else "")
 
 
 def priced(session: Session, warehouse: BigQueryWarehouse, plan: Plan) -> Cost:
     """The cost of a plan's SQL. Processors of other kinds are not in it."""
     assert isinstance(session.target, GcpTarget)
+    looking = sum(warehouse.jobs.read)
     calls: dict[str, list[DateSet]] = {}
     for name, chosen in plan.planned().items():
         spec = session.pipeline.processors[name].spec_for(session.pipeline.runtime)
@@ -85,7 +90,15 @@ def priced(session: Session, warehouse: BigQueryWarehouse, plan: Plan) -> Cost:
             reads[name] = sum(int(answer) for answer, _ in found) * sum(map(len, batches)) // seen
     count = sum(map(len, calls.values()))
     target = session.target
-    return Cost(reads=reads, calls=count, tried=len(tried), untold=untold, per_tb=target.price_per_tb, currency=target.currency)
+    return Cost(
+        looking=looking,
+        reads=reads,
+        calls=count,
+        tried=len(tried),
+        untold=untold,
+        per_tb=target.price_per_tb,
+        currency=target.currency,
+    )
 
 
 def _spread(batches: list[DateSet]) -> list[DateSet]:

@@ -69,7 +69,9 @@ def test_a_season_from_no_tables_to_full_ones_in_queries_that_dates_do_not_raise
     assert plan["cost"]["bytes"]["sums"] == SEASON_DAYS * 3 * (8 + 16 + 8), "each partition of day, shop and amount once"
     assert plan["cost"]["money"] == round(sum(plan["cost"]["bytes"].values()) / 1e12 * 5000, 6) > 0
     assert plan["cost"]["currency"] == "EUR"
-    assert len(server.sent("ask")) <= PLAN_QUERIES
+    asked = server.sent("backfill-ask-")
+    assert plan["cost"]["observing_bytes"] == sum(job.answer.bytes for job in asked) > 0
+    assert len(asked) <= PLAN_QUERIES
     short = len(server.sent("ask"))
     answer(shop, "plan", "--to", "2024-05-03", "--today", "2024-12-20")
     assert len(server.sent("ask")) == 2 * short, "three dates take as many queries as a season"
