@@ -198,6 +198,8 @@ class Verifier:
             name, dates & DateSet.from_numbers(list(renewed)), renewed
         )
         covered = self.live.covered[name]
+        if self.pipeline.processors[name].rerun == "appends":
+            last |= DateSet.from_numbers(list(covered.facts.rows)) & dates
         there = dates & (covered.good & written | covered.states[State.NOT_EXPECTED])
         again = dates - there - last
         words = [(Word.FAILED, why, DateSet.from_numbers([day])) for day, why in shrunk.items()]

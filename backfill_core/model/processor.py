@@ -91,6 +91,9 @@ class Processor:
     rules: tuple[Rule, ...] = ()
     #: First days of a season for which nothing is expected.
     warmup: Days | None = None
+    #: What a run does to rows that are there: puts others in their place, merges into them, or adds to them. A date that has rows
+    #: is not run again where that would add them twice.
+    rerun: Literal["replaces", "merges", "appends"] = "replaces"
     also: tuple[Output, ...] = ()
 
     @property

@@ -11,11 +11,14 @@ from backfill_core.planning.decision import Decision, Root
 from backfill_core.planning.judge import window_map
 from backfill_core.planning.need_met import need_met
 from backfill_core.planning.withhold import key_sources
+from backfill_core.planning.work import kind_of
 
 #: Why a source lacks dates, which nothing in a plan can mend: nobody left a file, or nobody filled the table.
 NO_FILE = "no landing file"
 NO_ROWS = "not there, and nothing here fills it"
 SOURCE_GAPS = (NO_FILE, NO_ROWS)
+#: Why a date that has rows is not run again.
+APPENDS = "it has rows, to which a run would add: clear the date first"
 
 
 class Blocking:
@@ -26,6 +29,15 @@ class Blocking:
         self.pipeline = pipeline
         self.coverage = coverage
         self.decisions = decisions
+
+    def keep_appended(self, name: str, verdict: Decision) -> None:
+        """Takes out dates with rows, of a processor whose runs add to what is there."""
+        held = DateSet.from_numbers(list(self.coverage.processors[name].facts.rows)) & verdict.planned
+        settled = held - union(dates for why, dates in verdict.reasons.items() if kind_of(why) == "unsettled")
+        verdict.planned -= held - settled  # it is complete as things stand, and the next plan says if it is no more
+        verdict.reasons = {why: left for why, dates in verdict.reasons.items() if (left := dates & verdict.planned)}
+        if settled:
+            verdict.blocked[name, APPENDS] = (settled, settled)
 
     def block(self, name: str, verdict: Decision) -> None:
         """Takes out what cannot run, until nothing more falls: its own earlier dates may fall with it."""

@@ -24,6 +24,7 @@ def graph_fingerprint(pipeline: Pipeline, waived: Mapping[str, DateSet]) -> str:
                     processor.complete_when,
                     processor.rules,
                     processor.warmup,
+                    processor.rerun,
                     *processor.also,
                 )
             )

@@ -72,6 +72,8 @@ class _Planner:
                 self._find_work(name, verdict)
             if self.request.cascade is not Cascade.NONE and self._within(name):
                 self._find_spoiled(name, verdict, fallen if own else None)
+            if self.pipeline.processors[name].rerun == "appends":
+                self.blocking.keep_appended(name, verdict)
             if verdict.reasons:
                 self.blocking.block(name, verdict)
             self.verdicts[name] = verdict

@@ -165,7 +165,8 @@ def _work(
         # One spec carries a call out: of another kind it is another call.
         together=f"{layer}, {type(spec).__name__} {spec.together}" if spec.together else None,
         in_order=spec.in_order,
-        attempts=spec.attempts,
+        # What may have added rows is not called again before somebody looked.
+        attempts=1 if pipeline.processors[name].rerun == "appends" else spec.attempts,
         backoff=spec.backoff,
         limit=spec.time_limit,
         lock=spec.service.lock if spec.service else 0.0,
