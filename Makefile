@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 or later with venv, and nothing else.
+# `make demo` and `make test` need Python 3.11 or later with venv, make, and a package index.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -29,6 +29,7 @@ from backfill_core.live import Live
 from backfill_core.model.runs import RunSpec
 from backfill_core.observe import observe
 from backfill_core.plan import Plan
+from backfill_core.planning.asked import concerned
 from backfill_core.ports import Clock, Holds, Journal, Landing, Listener, Occasion, Runner, Warehouse
 from backfill_core.record import Record
 from backfill_core.reports.jsons import coverage_json
@@ -126,7 +127,7 @@ class Execution:
             finally:
                 self.drain.abandoned = self.flights.abandoned > 0
                 self.flights.close(wait=not self.drain.at_once)
-            after = {} if self.drain.at_once else coverage_json(self.pipeline, self._look_again())
+            after = {} if self.drain.at_once else coverage_json(self.pipeline, self._look_again(), only=concerned(self.plan))
             interrupted = self.drain.asked and self.record.state.left > 0
             code, reason = self.record.state.exit(interrupted=interrupted, allow_blocked=self.allow_blocked)
         except BackfillError as error:

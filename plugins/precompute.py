@@ -51,7 +51,12 @@ PSZA = Processor(
     writes=_table("player_shot_zone_analysis", "analysis_date", "player_lookup"),
     needs=(Need("player_game_summary", window=last_games(20, per="player_lookup", within=60)),),
     complete_when=KeysOf("player_game_summary", at_least=10, window=SEASON_TO_DATE),
-    rules=(UniqueKey(), NotNull("paint_rate_last_10", share=0.9)),
+    rules=(
+        UniqueKey(),
+        NotNull("paint_rate_last_10", share=0.9),
+        NotNull("mid_range_rate_last_10", share=0.9),
+        NotNull("three_rate_last_10", share=0.9),
+    ),
     warmup=_WARM_UP,
     run=_run("player_shot_zone_analysis", "PlayerShotZoneAnalysisProcessor", seconds=73),
 )

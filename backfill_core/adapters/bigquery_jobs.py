@@ -87,6 +87,7 @@ class Jobs:
             try:
                 return self._once(query, this, labels, until)
             except Exception as error:
+                self._refuse_unserved(error)
                 tries += 1
                 passing = isinstance(error, TimeoutError) or failure_of(error) is Failure.TRANSIENT
                 pause = self._pause(error, tries)
@@ -96,6 +97,12 @@ class Jobs:
                     raise
                 if this in self._dead:
                     this = f"{job}-{tries}"  # that job has failed, and its id stays with it
+
+    def _refuse_unserved(self, error: Exception) -> None:
+        """Raises CloudError where nobody serves an address of the settings' own: waiting for it would be in vain."""
+        if self.account.endpoint and "Connection refused" in str(error):
+            problem = f"nothing listens at {self.account.endpoint}. Start it: python -m backfill_core.testing.local_cloud"
+            raise CloudError(project=self.account.project, problem=problem) from error
 
     def write(self, query: Query, *, job: str, labels: Mapping[str, str], within: float) -> list[tuple[Any, ...]]:
         """As `run`, of a job that must not be done twice unseen. Raises JobLostError where it may be at work, or done."""

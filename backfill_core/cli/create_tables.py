@@ -41,5 +41,7 @@ def command(project: str, yes: bool, target: str | None) -> None:
     declared = [table for table in absent if table.ddl]
     if declared and not yes:
         click.echo(f"dry: nothing was made. next: backfill create-tables --target {session.target_name} --yes")
+    elif len(absent) > len(declared):
+        click.echo("what has no ddl cannot be made here: write ddl=… in its Table, or make it yourself")
     else:
         click.echo(f"every declared table is there. next: backfill plan --target {session.target_name}")

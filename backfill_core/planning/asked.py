@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from backfill_core.coverage import TO_DO, Coverage, State
 from backfill_core.dates import DateSet, union
 from backfill_core.graph import Pipeline
-from backfill_core.plan import Request
+from backfill_core.plan import Plan, Request
 
 LATER = "later, by the limit"
 LEFT_OUT = "left out by --reason"
@@ -24,6 +24,11 @@ class Decided:
     pending: DateSet
     #: Dates that a limit leaves for later, on which there is something to do.
     later: DateSet = field(default_factory=DateSet)
+
+
+def concerned(plan: Plan) -> DateSet:
+    """The dates that a plan is about: those asked for, and those that a cascade took."""
+    return asked_dates(plan.request) | union(chosen.dates for chosen in plan.planned().values())
 
 
 def asked_dates(request: Request) -> DateSet:

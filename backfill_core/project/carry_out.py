@@ -21,6 +21,7 @@ from backfill_core.events import RunStarted
 from backfill_core.execute import Execution, World
 from backfill_core.model.runs import Sql
 from backfill_core.plan import Plan, Request
+from backfill_core.planning.asked import concerned
 from backfill_core.planning.drift import Drift, drift
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
@@ -139,7 +140,7 @@ def carry_out(
             target=session.target_name,
             plan=plan.to_json(),
             chosen=tuple(name for name in pipeline.processors if name in about),
-            before=coverage_json(pipeline, coverage),
+            before=coverage_json(pipeline, coverage, only=concerned(plan)),
             overrides=overrides or {},
             user=user(),
             commit=commit_of(session.root),

@@ -160,24 +160,32 @@ def _imported_from(module: types.ModuleType) -> bool:
 
 
 def _with_lines(found: list[Declared], root: Path) -> list[Declared]:
-    """Adds the line on which each value's name stands as the first argument of a call."""
-    lines: dict[str, dict[str, int]] = {}
+    """Adds the line on which each value's name stands as the first argument of a call; of two of a name the first, the second."""
+    lines: dict[str, dict[str, list[int]]] = {}
+    given: dict[tuple[str, str], int] = {}
+    placed = []
     for declared in found:
-        if declared.file not in lines and (root / declared.file).is_file():
-            lines[declared.file] = _named_lines((root / declared.file).read_text(encoding="utf-8"))
-    return [Declared(d.value, d.file, lines.get(d.file, {}).get(d.value.name, 0)) for d in found]
+        file, name = declared.file, declared.value.name
+        if file not in lines and (root / file).is_file():
+            lines[file] = _named_lines((root / file).read_text(encoding="utf-8"))
+        known, place = lines.get(file, {}).get(name, [0]), given.get((file, name), 0)
+        given[file, name] = place + 1
+        placed.append(Declared(declared.value, file, known[min(place, len(known) - 1)]))
+    return placed
 
 
-def _named_lines(text: str) -> dict[str, int]:
-    """The line of each declared name; of a name that a function of the author's declares, where it is first quoted."""
-    found: dict[str, int] = {}
+def _named_lines(text: str) -> dict[str, list[int]]:
+    """The lines of each declared name; of a name that a function of the author's declares, where it is quoted."""
+    found: dict[str, list[int]] = {}
     for pattern in (_CALL, _QUOTED):
+        here: dict[str, list[int]] = {}
         for call in pattern.finditer(text):
-            found.setdefault(call.group(1), text.count("\n", 0, call.start()) + 1)
+            here.setdefault(call.group(1), []).append(text.count("\n", 0, call.start()) + 1)
+        found = here | found
     return found
 
 
 #: A declaration with its name in quotes. Good enough to tell a line; reading the syntax of every file would cost each command.
-_CALL = re.compile(rf"\b(?:{'|'.join(kind.__name__ for kind in _KINDS)})\(\s*[\"']([^\"']+)[\"']")
+_CALL = re.compile(rf"\b(?:{'|'.join(kind.__name__ for kind in _KINDS)})\(\s*(?:name\s*=\s*)?[\"']([^\"']+)[\"']")
 _BRACES = re.compile(r"\{(\w+)\}")
 _QUOTED = re.compile(r"[\"'](\w+)[\"']")

@@ -15,19 +15,21 @@ from backfill_core.planning.forecast import forecast
 SCHEMA = "backfill.coverage/1"
 
 
-def coverage_json(pipeline: Pipeline, coverage: Coverage, groups: Mapping[str, DateSet] | None = None) -> dict[str, Any]:
-    """What every layer and processor holds over the coverage's span, and each layer's measure in each group of dates."""
+def coverage_json(
+    pipeline: Pipeline, coverage: Coverage, groups: Mapping[str, DateSet] | None = None, *, only: DateSet | None = None
+) -> dict[str, Any]:
+    """What every layer and processor holds over the coverage's span or ``only`` some dates of it, and each layer in each group."""
+    within = DateSet.of_span(coverage.span) if only is None else only
     return {
         "schema": SCHEMA,
         "span": [str(coverage.span.first), str(coverage.span.last)],
         "layers": [
             _measure_json(pipeline, measure)
             | {"over": over.to_json() if (over := carried_into(pipeline, coverage, measure)) else None}
-            for measure in measures(pipeline, coverage)
+            for measure in measures(pipeline, coverage, within)
         ],
         "processors": [
-            processor_json(coverage.processors[name], DateSet.of_span(coverage.span))
-            | {"layer": processor.layer, "runs": pipeline.runs(name)}
+            processor_json(coverage.processors[name], within) | {"layer": processor.layer, "runs": pipeline.runs(name)}
             for name, processor in pipeline.processors.items()
         ],
         "groups": [
