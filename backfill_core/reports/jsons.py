@@ -18,7 +18,7 @@ SCHEMA = "backfill.coverage/1"
 def coverage_json(
     pipeline: Pipeline, coverage: Coverage, groups: Mapping[str, DateSet] | None = None, *, only: DateSet | None = None
 ) -> dict[str, Any]:
-    """What every layer and processor holds over the coverage's span or ``only`` some dates of it, and each layer in each group."""
+    """What every layer and processor holds over the coverage's span or ``only`` some dates of it, and layers in each group."""
     within = DateSet.of_span(coverage.span) if only is None else only
     return {
         "schema": SCHEMA,
