@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,7 +221,11 @@ class DuckDBWarehouse:
         return self._rules[key]
 
     def close(self) -> None:
-        self._connection.close()
+        import duckdb
+
+        # A call that nobody waits for may still be at work: whoever abandoned it ends the process, and the file with it.
+        with suppress(duckdb.Error):
+            self._connection.close()
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -37,6 +37,8 @@ def command(project: str, run: str | None, failed: bool, cause: str | None, targ
     from backfill_core.project.session import open_place, open_project
     from backfill_core.reports.causes import clusters, lost_units
 
+    if cause is not None and not cause.strip():
+        raise BadUsage(message="--cause is empty: every message holds that. Type a part of one, or take it away")
     if failed and cause:
         raise BadUsage(message="--failed means all that failed, --cause a part of it. Type one of them")
     state, _ = read_run(open_place(Path(project), target), run)
