@@ -136,12 +136,22 @@ def _installed(problems: list[Problem], seen: set[int]) -> list[Declared]:
 
 
 def _collect(module: types.ModuleType, file: str, seen: set[int]) -> list[Declared]:
+    """What a module's namespace holds. Where its own name stands nowhere, a value is told by the line of what holds it."""
+    path = Path(module.__file__ or "")
+    text = path.read_text(encoding="utf-8") if path.suffix == ".py" and path.is_file() else ""
     found = []
-    for value in _values(vars(module).values()):
-        if id(value) not in seen:
-            seen.add(id(value))
-            found.append(Declared(value, file))
+    for name, held in vars(module).items():
+        for value in _values([held] if not name.startswith("__") else []):
+            if id(value) not in seen:
+                seen.add(id(value))
+                found.append(Declared(value, file, _line_of(text, name)))
     return found
+
+
+def _line_of(text: str, name: str) -> int:
+    """The line on which a module's text gives a name its value; 0 where it does so in no plain way."""
+    given = re.search(rf"^{re.escape(name)}\b", text, re.MULTILINE)
+    return text.count("\n", 0, given.start()) + 1 if given else 0
 
 
 def _values(values: Iterable[Any]) -> Iterator[Any]:
@@ -168,7 +178,7 @@ def _with_lines(found: list[Declared], root: Path) -> list[Declared]:
         file, name = declared.file, declared.value.name
         if file not in lines and (root / file).is_file():
             lines[file] = _named_lines((root / file).read_text(encoding="utf-8"))
-        known, place = lines.get(file, {}).get(name, [0]), given.get((file, name), 0)
+        known, place = lines.get(file, {}).get(name, [declared.line]), given.get((file, name), 0)
         given[file, name] = place + 1
         placed.append(Declared(declared.value, file, known[min(place, len(known) - 1)]))
     return placed
