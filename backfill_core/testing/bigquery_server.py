@@ -20,12 +20,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from backfill_core.testing.bigquery_engine import Answer, Engine, HeldTable, Refused
+from backfill_core.testing.loopback import Loopback
 
 _PAGE = 10_000
 _ROOT = "/bigquery/v2/projects/"
@@ -78,7 +78,7 @@ class Job:
         return str(self.config.get("query", {}).get("query", ""))
 
 
-class BigQueryServer:
+class BigQueryServer(Loopback):
     """Serves one engine's tables. A context manager, or `start` and `stop`."""
 
     def __init__(self, project: str = "local-cloud", *, location: str = "US", port: int = 0) -> None:
@@ -98,30 +98,13 @@ class BigQueryServer:
         class Handler(_Handler):
             owner = server
 
-        self._http = _Server(("127.0.0.1", port), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
-
-    def start(self) -> BigQueryServer:
-        self._thread.start()
-        return self
+        super().__init__(Handler, port)
 
     def stop(self) -> None:
         for job in list(self.jobs.values()):
             self._cancel(job)
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join(5)
+        super().stop()
         self.engine.close()  # jobs stay: a late repeat of one is still a duplicate
-
-    def __enter__(self) -> BigQueryServer:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
 
     def sent(self, kind: str = "") -> list[Job]:
         """The jobs that were taken and are no dry runs, those whose id has ``kind`` in it."""
@@ -401,11 +384,6 @@ def _cell(value: Any, micros: bool) -> Any:
 
 def _stopped() -> Refused:
     return Refused(400, "stopped", "Job execution was cancelled: User requested cancellation")
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -14,11 +14,12 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from backfill_core.testing.loopback import Loopback
 
 _ROOT = "/computeMetadata/v1/"
 _ACCOUNT = _ROOT + "instance/service-accounts/"
@@ -35,7 +36,7 @@ class Given:
     revoked: bool = False
 
 
-class MetadataServer:
+class MetadataServer(Loopback):
     """Gives identity tokens as a metadata server does, as the token server of a key file, and as the one that impersonates.
 
     A context manager, or `start` and `stop`. Its faults are fields, which may be set while it serves.
@@ -56,35 +57,16 @@ class MetadataServer:
         self._given: dict[str, Given] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-
-    @property
-    def host(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self._server.server_port}"
+        super().__init__(_handler(self), port)
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables by which Google's libraries find it, if they are set before one of them is loaded."""
         return {"GCE_METADATA_HOST": self.host, "GCE_METADATA_IP": self.host}
 
-    def start(self) -> None:
-        self._thread.start()
-
     def stop(self) -> None:
         self._stopped.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> MetadataServer:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
+        super().stop()
 
     def check(self, authorization: str | None, audience: str) -> str:
         """Why a service with that audience does not take a request with that header; empty: it does."""

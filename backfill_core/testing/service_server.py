@@ -9,11 +9,11 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from backfill_core.testing.loopback import Loopback
 from backfill_core.testing.service_faults import Faults, ServiceFault, Trouble
 
 
@@ -64,7 +64,7 @@ Refuses = Callable[[str | None], str]
 _OF_THE_WIRE = (Trouble.STATUS, Trouble.SLOW, Trouble.RESET, Trouble.TRUNCATED)
 
 
-class ServiceServer:
+class ServiceServer(Loopback):
     """Serves on a port of this machine. A context manager, or `start` and `stop`."""
 
     def __init__(
@@ -94,29 +94,12 @@ class ServiceServer:
         class Handler(_Handler):
             owner = server
 
-        self._http = _Server(("127.0.0.1", port), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
-
-    def start(self) -> ServiceServer:
-        self._thread.start()
-        return self
+        super().__init__(Handler, port)
 
     def stop(self) -> None:
         self.over.set()
         self.behind.stop()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join(5)
-
-    def __enter__(self) -> ServiceServer:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
+        super().stop()
 
     def refused(self, authorization: str | None) -> Said | None:
         """What somebody is told who is not let in."""
@@ -138,11 +121,6 @@ class ServiceServer:
             with self._lock:
                 self._busy -= 1
             self._places.release()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
 
 
 class _Handler(BaseHTTPRequestHandler):
