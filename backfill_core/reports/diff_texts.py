@@ -24,7 +24,8 @@ def diff_lines(before: Plan, after: Plan, found: Sequence[Difference], file: str
         f"{plural(before.units, 'unit')} -> {after.units:,}; blocked {before.blocked_units:,} -> {after.blocked_units:,}"
     )
     same = "they say the same. " if not found else ""
-    return wrapped([*lines, f"{same}next: backfill execute --plan {file}"])
+    doing = f"backfill execute --plan {file}" if after.units else "backfill coverage"
+    return wrapped([*lines, f"{same}next: {doing}"])
 
 
 def diff_json(before: Plan, after: Plan, found: Sequence[Difference]) -> dict[str, Any]:

@@ -144,8 +144,11 @@ def test_two_plans_are_compared(project: Path) -> None:  # noqa: F811
     assert (same.returncode, "they say the same" in same.stdout) == (0, True)
     data = json.loads(backfill(project, "plan", "diff", "a.json", "b.json", "--format", "json").stdout)
     assert {each["processor"] for each in data["differences"]} == {"orders", "sums"}
+    assert differs.stdout.splitlines()[-1] == "next: backfill execute --plan b.json"
     execute(project)
-    assert backfill(project, "plan", *SPAN, "--exit-code").returncode == 0
+    assert backfill(project, "plan", *SPAN, "--out", "c.json", "--exit-code").returncode == 0
+    empty = backfill(project, "plan", "diff", "b.json", "c.json")
+    assert empty.stdout.splitlines()[-1] == "next: backfill coverage", "there is nothing in it to execute"
 
 
 def test_clashing_words_are_refused(project: Path) -> None:  # noqa: F811
