@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from inspect import cleandoc
 
 
@@ -22,6 +22,16 @@ class ExitCode(IntEnum):
     #: Stopped early, as asked.
     STOPPED = 5
     INTERRUPTED = 130
+
+
+class Failure(StrEnum):
+    """Classes of failure, by what may be done about them."""
+
+    TRANSIENT = "transient"
+    AUTH = "auth"
+    PERMANENT = "permanent"
+    #: It may or may not have happened: look before trying again.
+    UNKNOWN = "unknown"
 
 
 class BackfillError(Exception):
@@ -139,7 +149,16 @@ class WarehouseHeld(BackfillError):
     label = "refused"
 
 
-class UnreadableTable(BackfillError):
+class ReadError(BackfillError):
+    """{message}"""
+
+    def __init__(self, *, failure: Failure = Failure.PERMANENT, **facts: object) -> None:
+        """``failure``: whether the same may be read later, by itself (transient) or once somebody has logged in (auth)."""
+        self.failure = failure
+        super().__init__(**facts)
+
+
+class UnreadableTable(ReadError):
     """{table} cannot be read: {problem}"""
 
 
@@ -155,7 +174,7 @@ class PreflightFailed(InvalidProject):
     """{message}"""
 
 
-class CloudError(BackfillError):
+class CloudError(ReadError):
     """BigQuery of project {project}: {problem}"""
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from backfill_core.dates import DateSet
+from backfill_core.errors import Failure as Failure
 
 
 class Claim(StrEnum):
@@ -17,16 +18,6 @@ class Claim(StrEnum):
     FAILED = "failed"
     #: Too little history to work on.
     DECLINED = "declined"
-
-
-class Failure(StrEnum):
-    """Classes of failure, by what may be done about them."""
-
-    TRANSIENT = "transient"
-    AUTH = "auth"
-    PERMANENT = "permanent"
-    #: It may or may not have happened: look before trying again.
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +188,24 @@ class IdentityBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SightLost:
+    """Tables cannot be read for now. The run waits, and looks again."""
+
+    at: datetime
+    why: str
+    #: How often it has looked in vain by now.
+    looks: int
+    again: datetime
+    #: Whether it waits for somebody to log in, however long that takes.
+    login: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SightBack:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStopped:
     """Nothing new leaves any more, although units wait; what is in flight comes home."""
 
@@ -277,12 +286,12 @@ Event = (
     | BreakerMoved
     | IdentityLost
     | IdentityBack
+    | SightLost
+    | SightBack
     | ChangedUnderneath
     | GateJudged
     | DrainAsked
     | RunStopped
-    | GateJudged
-    | DrainAsked
     | Instructed
     | Heartbeat
     | RunEnded

@@ -38,6 +38,7 @@ from backfill_core.scheduling.calling import Calling
 from backfill_core.scheduling.scheduler import Scheduler
 from backfill_core.scheduling.terms import Terms
 from backfill_core.scheduling.work import layers_before, plan_work
+from backfill_core.sight import PatientWarehouse
 from backfill_core.steering import Steering
 from backfill_core.turns import Turns
 from backfill_core.verify import Verifier
@@ -92,10 +93,12 @@ class Execution:
         self.allow_shrink = allow_shrink
         self.calendars = coverage.calendars
         self.live = Live(pipeline, coverage, today)
-        self.verifier = Verifier(pipeline, world.warehouse, self.live, self.calendars, allow_shrink=allow_shrink)
         work = plan_work(pipeline, plan, self.calendars, pipelined=terms.pipelined, seconds=seconds)
         self.scheduler = Scheduler(work, layers_before(pipeline, plan), terms)
         self.record = Record(world.journal, world.listeners)
+        self.steering = Steering(self.scheduler, self.record, world.journal, world.clock, drain)
+        self.warehouse = PatientWarehouse(world.warehouse, self.record, world.clock, self.steering.rest)
+        self.verifier = Verifier(pipeline, self.warehouse, self.live, self.calendars, allow_shrink=allow_shrink)
         self.coming = Homecoming(self.scheduler, self.verifier, self.live, self.record, world.clock, monotonic)
         self.turns = Turns(
             pipeline,
@@ -109,7 +112,6 @@ class Execution:
             exhausted or {},
             overridden or {},
         )
-        self.steering = Steering(self.scheduler, self.record, world.journal, world.clock, drain)
         self.flights = Flights(world.runners)
 
     def run(self, started: RunStarted, holds: Holds) -> RunState:
@@ -148,7 +150,7 @@ class Execution:
         beat = monotonic()
         self.turns.begin()
         while not self.drain.at_once:
-            self.steering.obey(self.coming.slowest)
+            self.steering.obey()
             self.coming.verify_claims(stopping=self.steering.stopping)
             self.turns.tell_underneath()
             if not self.steering.stopping:
@@ -208,7 +210,5 @@ class Execution:
 
     def _look_again(self) -> Coverage:
         """The warehouse after the run: every table asked once more."""
-        world, span, reviews = self.world, self.plan.request.span, self.live.reviews
-        return observe(
-            self.pipeline, world.warehouse, world.landing, self.calendars, span=span, today=self.today, reviews=reviews
-        )
+        span, landing, reviews = self.plan.request.span, self.world.landing, self.live.reviews
+        return observe(self.pipeline, self.warehouse, landing, self.calendars, span=span, today=self.today, reviews=reviews)

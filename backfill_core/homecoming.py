@@ -51,8 +51,6 @@ class Homecoming:
         self.record = record
         self.clock = clock
         self.ticks = ticks
-        #: Seconds of the slowest call so far.
-        self.slowest = 0.0
         #: What came of units that went behind what they need, in the same call, until that has its final word.
         self._kept: dict[tuple[str, int], tuple[_Came, Taken]] = {}
         #: Units that went that way at some time.
@@ -70,7 +68,6 @@ class Homecoming:
         failures = {lost.failure for each in taken.values() for lost in each.lost}
         calling, moved = self.scheduler.came_home(number, now, failures)
         seconds = now - calling.left
-        self.slowest = max(self.slowest, seconds)
         self.record.say(BatchEnded(at=at, batch=number, seconds=seconds))
         for service in moved:
             self._say_breaker(service, at, now)

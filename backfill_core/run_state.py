@@ -26,6 +26,8 @@ from backfill_core.events import (
     RunEnded,
     RunStarted,
     RunStopped,
+    SightBack,
+    SightLost,
     UnitsDeferred,
     UnitsEnded,
     UnitsUnverified,
@@ -81,6 +83,8 @@ class RunState:
     paces: dict[str, Pace] = field(default_factory=dict)
     #: The latest verified units: when, and how many.
     lately: deque[tuple[datetime, int]] = field(default_factory=lambda: deque(maxlen=64))
+    #: Seconds of the slowest call that came home.
+    slowest: float = 0.0
     draining: bool = False
     #: Failed calls whose units were not given up, and when the latest of them are tried again.
     deferred: int = 0
@@ -88,6 +92,8 @@ class RunState:
     breakers: dict[str, BreakerMoved] = field(default_factory=dict)
     #: Why no call can say who it is, since when.
     identity_lost: IdentityLost | None = None
+    #: Why tables cannot be read now.
+    sight_lost: SightLost | None = None
     stopped: RunStopped | None = None
     underneath: list[ChangedUnderneath] = field(default_factory=list)
     #: Who asked for the pause that holds now.
@@ -132,6 +138,7 @@ class RunState:
                         again = (name, event.attempt)
                         self.repeated[again] = self.repeated.get(again, DateSet()) | event.dates
             case BatchEnded():
+                self.slowest = max(self.slowest, event.seconds)
                 call = self.in_flight.pop(event.batch, None)
                 if call:
                     days = call.dates.numbers()
@@ -154,6 +161,12 @@ class RunState:
                 self._rest(event.at)
             case IdentityBack():
                 self.identity_lost = None
+                self._rest(event.at)
+            case SightLost():
+                self.sight_lost = event
+                self._rest(event.at)
+            case SightBack():
+                self.sight_lost = None
                 self._rest(event.at)
             case RunStopped():
                 self.stopped = event
@@ -192,7 +205,7 @@ class RunState:
 
     def _rest(self, at: datetime) -> None:
         """Takes down where a rest begins and ends."""
-        if self.paused or self.identity_lost:
+        if self.paused or self.identity_lost or self.sight_lost:
             self.rests_since = self.rests_since or at
         elif self.rests_since:
             self.paused_for += (at - self.rests_since).total_seconds()
@@ -243,7 +256,7 @@ class RunState:
 
     @property
     def resting(self) -> bool:
-        """Whether it waits for somebody: who paused it, or who can log in."""
+        """Whether it waits: for who paused it, for who can log in, or for a warehouse."""
         return self.rests_since is not None
 
     @property

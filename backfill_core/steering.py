@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, sleep
 from typing import assert_never
 
 from backfill_core.drain import Drain
@@ -16,6 +16,8 @@ from backfill_core.scheduling.terms import Stop
 
 #: Seconds between two looks for what others ask of the run.
 LISTEN = 0.5
+#: Seconds of a rest at a time, so that who asks for the end is soon heard.
+_NAP = 0.1
 
 
 class Steering:
@@ -29,14 +31,16 @@ class Steering:
         self.drain = drain
         #: When it was last looked for instructions, and the last one's number.
         self._listened, self._number = float("-inf"), 0
+        #: Whether somebody said to go on since the latest rest began.
+        self._urged = False
 
     @property
     def stopping(self) -> bool:
         """Whether nothing new is to leave."""
         return self.drain.asked or self.scheduler.stopped is not None
 
-    def obey(self, slowest: float) -> None:
-        """Takes in what others asked since it last looked. ``slowest`` are the seconds of the slowest call so far."""
+    def obey(self) -> None:
+        """Takes in what others asked since it last looked."""
         if monotonic() - self._listened >= LISTEN:
             for number, asked in self.journal.instructions(self.record.state.name, after=self._number):
                 self._number = number
@@ -45,7 +49,20 @@ class Steering:
         if self.drain.asked and not self.record.state.draining:
             self.scheduler.drain()
             in_flight = sum(calling.units for calling in self.scheduler.in_flight.values())
-            self.record.say(DrainAsked(at=self.clock.now(), in_flight=in_flight, slowest=slowest))
+            self.record.say(DrainAsked(at=self.clock.now(), in_flight=in_flight, slowest=self.record.state.slowest))
+
+    def rest(self, seconds: float) -> bool:
+        """Waits, and obeys meanwhile; ``continue`` ends it. Returns False where the run is to end."""
+        until, stop_at, self._urged = monotonic() + seconds, self.scheduler.terms.stop_at, False
+        while True:
+            self.obey()
+            self.record.flush()
+            now = monotonic()
+            if self.drain.asked or (stop_at is not None and now >= stop_at):
+                return False
+            if self._urged or now >= until:
+                return True
+            sleep(min(until - now, _NAP))
 
     def tell_stopped(self) -> None:
         """Says once that the scheduler stopped by itself, and why."""
@@ -64,6 +81,7 @@ class Steering:
                     self.scheduler.pause(f"asked by {asked.by}")
                 case Control.CONTINUE:
                     self.scheduler.go_on()
+                    self._urged = True
                 case Control.CANCEL:
                     if not self.drain.asked:
                         self.drain.ask()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfill_core.adapters.bigquery_errors import words_of
-from backfill_core.errors import CloudError
+from backfill_core.errors import CloudError, Failure
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -56,7 +56,7 @@ def connect(account: Account, most: Callable[[], float]) -> bigquery.Client:
     except (GoogleAuthError, OSError, ValueError) as error:
         said = words_of(error).rstrip(". ")
         mend = "Log in (gcloud auth application-default login), or name a key file: credentials in the target's settings"
-        raise CloudError(project=account.project, problem=f"no credentials: {said}. {mend}") from error
+        raise CloudError(project=account.project, problem=f"no credentials: {said}. {mend}", failure=Failure.AUTH) from error
     session = Session(credentials)  # type: ignore[no-untyped-call]
     session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=64))
     session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=64))

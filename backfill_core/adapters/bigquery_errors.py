@@ -51,6 +51,11 @@ def failure_of(error: BaseException) -> Failure:
     return Failure.TRANSIENT if status in _PASSING_STATUS else Failure.PERMANENT
 
 
+def reading_failure(error: BaseException) -> Failure:
+    """The class of what went wrong in reading, where there is nothing that may have happened unseen."""
+    return Failure.TRANSIENT if isinstance(error, TimeoutError) else failure_of(error)
+
+
 def words_of(error: BaseException) -> str:
     """One line that says what went wrong, with the reason."""
     found = getattr(error, "errors", None)

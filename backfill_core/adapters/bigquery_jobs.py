@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from backfill_core.adapters.bigquery_client import Account, connect
-from backfill_core.adapters.bigquery_errors import failure_of, reason_of, retry_after, words_of
+from backfill_core.adapters.bigquery_errors import failure_of, reading_failure, reason_of, retry_after, words_of
 from backfill_core.errors import CloudError
 from backfill_core.events import Event, Failure
 from backfill_core.queries.dialect import Query
@@ -265,12 +265,12 @@ def cloud_error(error: BaseException, account: Account) -> CloudError:
     """An error that is about no table, in a line that says what to do."""
     if isinstance(error, CloudError):
         return error  # it says so already
-    failure, what = failure_of(error), words_of(error)
+    failure, what = reading_failure(error), words_of(error)
     if failure is Failure.AUTH:
         what += ". Log in: gcloud auth application-default login"
-    elif failure is Failure.TRANSIENT or isinstance(error, TimeoutError):
+    elif failure is Failure.TRANSIENT:
         what = f"it does not answer: {what}. Try again later; nothing was changed"
-    return CloudError(project=account.project, problem=what)
+    return CloudError(project=account.project, problem=what, failure=failure)
 
 
 def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:

@@ -11,11 +11,11 @@ from time import monotonic
 from typing import Any
 
 from backfill_core.adapters.bigquery_client import Account
-from backfill_core.adapters.bigquery_errors import reason_of, words_of
+from backfill_core.adapters.bigquery_errors import reading_failure, reason_of, words_of
 from backfill_core.adapters.bigquery_jobs import Jobs, cloud_error
 from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import day_number
-from backfill_core.errors import BackfillError, CloudError, UnreadableTable
+from backfill_core.errors import BackfillError, CloudError, Failure, UnreadableTable
 from backfill_core.model.table import Table
 from backfill_core.queries.answers import facts_of_rows, put_pair
 from backfill_core.queries.comparison_sql import keys_found
@@ -191,9 +191,10 @@ class BigQueryWarehouse:
             raise
         except TimeoutError as error:
             problem = f"no answer within {self.within:g} s, so it was given up"
-            raise UnreadableTable(table=question.table.name, problem=problem) from error
+            raise UnreadableTable(table=question.table.name, problem=problem, failure=Failure.TRANSIENT) from error
         except Exception as error:  # whatever Google says, it is this table that cannot be read
-            raise UnreadableTable(table=question.table.name, problem=words_of(error)) from error
+            failure = reading_failure(error)
+            raise UnreadableTable(table=question.table.name, problem=words_of(error), failure=failure) from error
 
     def _refuse_dear(self, question: TableQuestion, query: Query) -> None:
         """Raises UnreadableTable, before anything is read, where partitions cannot be pruned and too much would be read."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import day_number
-from backfill_core.errors import UnreadableTable, WarehouseError, WarehouseHeld, WarehouseReadOnly
+from backfill_core.errors import Failure, UnreadableTable, WarehouseError, WarehouseHeld, WarehouseReadOnly
 from backfill_core.model.table import Table
 from backfill_core.queries.answers import facts_of_rows, put_pair
 from backfill_core.queries.comparison_sql import keys_found
@@ -109,7 +109,7 @@ class DuckDBWarehouse:
                 rows = self._ask(cursor, question.processor, self._offending(rule, question))
                 facts.checks[rule.name] = {day_number(day): (0, count) for day, count in rows}  # type: ignore[index]
         except duckdb.Error as error:
-            raise UnreadableTable(table=question.table.name, problem=_first_line(error)) from error
+            raise _unreadable(question.table, error) from error
         return facts
 
     def differing_keys(self, question: NamingQuestion, limit: int) -> KeysFound:
@@ -120,7 +120,7 @@ class DuckDBWarehouse:
         try:
             return keys_found(self._ask(self._connection, question.processor, query))
         except duckdb.Error as error:
-            raise UnreadableTable(table=question.table.name, problem=_first_line(error)) from error
+            raise _unreadable(question.table, error) from error
 
     def make_declared(self, tables: Iterable[Table], cursor: duckdb.DuckDBPyConnection) -> None:
         """Makes those of the tables that are not there and whose ddl is known, so that they can be read as empty."""
@@ -263,6 +263,15 @@ def _syntax_words(error: BaseException) -> str:
     said = re.sub(r"<Token .*?text: ([^,]+),.*?>", r"\1", str(first["description"])).rstrip(". ")
     near = f', near "{first["highlight"]}"' if first.get("highlight") else ""
     return f"line {first['line']}: {said}{near}"
+
+
+def _unreadable(table: Table, error: duckdb.Error) -> UnreadableTable:
+    """What went wrong in reading. Files behind a view that somebody is writing now can be read later."""
+    import duckdb
+
+    passing = isinstance(error, (duckdb.OperationalError, duckdb.InvalidInputException))
+    failure = Failure.TRANSIENT if passing else Failure.PERMANENT
+    return UnreadableTable(table=table.name, problem=_first_line(error), failure=failure)
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backfill_core.errors import ExitCode
 from backfill_core.events import BatchEnded, BatchStarted, Control, DrainAsked, Event, Instructed, RunEnded, UnitsEnded, Word
 from backfill_core.reports.event_texts import event_line
-from backfill_core.reports.words import wrapped
+from backfill_core.reports.words import plural, wrapped
 from backfill_core.run_state import RunState
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ class Progress:
 
     def _line(self, event: Event) -> str:
         match event:
+            case RunEnded(exit_code=ExitCode.USAGE):  # an error ended it, and is told behind
+                left = plural(self.state.left, "unit")
+                return f"run {self.state.name} ended early, {left} to go. To go on: backfill resume {self.state.name}"
             case BatchStarted() | BatchEnded() | RunEnded():
                 return ""
             case UnitsEnded(word=Word.DONE) if self._live is not None:

@@ -48,6 +48,8 @@ def event_line(event: Event, state: RunState) -> str:
         case GateJudged():
             return verdict_line(Verdict.from_json(event.verdict))
         case DrainAsked():
+            if not event.in_flight:
+                return "stopping: nothing is in flight, and nothing new starts"
             slowest = f" (the slowest call so far took {duration_words(event.slowest)})" if event.slowest else ""
             return f"stopping: {plural(event.in_flight, 'unit')} in flight come home first{slowest}; nothing new starts"
         case Instructed():

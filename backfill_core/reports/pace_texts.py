@@ -72,6 +72,9 @@ def eta_words(state: RunState, now: datetime) -> str:
     left = seconds_left(state)
     if state.resting:
         return "ETA none while paused"
+    if state.breakers and not state.in_flight and not state.draining:
+        are = "is" if len(state.breakers) == 1 else "are"
+        return f"ETA none while {' and '.join(sorted(state.breakers))} {are} left alone"
     if state.draining or state.stopped:
         return "ETA none: it is stopping"
     if left is None or state.last_done is None:

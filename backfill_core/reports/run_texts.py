@@ -23,7 +23,7 @@ from backfill_core.reports.pace_texts import (
 )
 from backfill_core.reports.plan_texts import blocked_lines
 from backfill_core.reports.remaining import remaining
-from backfill_core.reports.trouble_texts import identity_line
+from backfill_core.reports.trouble_texts import identity_line, sight_line
 from backfill_core.reports.words import WIDTH, dates_words, key_words, number, percent, plural, wrapped
 from backfill_core.run_state import RunState
 
@@ -125,6 +125,8 @@ def progress_lines(state: RunState, now: datetime) -> list[str]:
         lines.append(instructed_line(state.paused))
     if state.identity_lost:
         lines.append(identity_line(state.identity_lost, state.name))
+    if state.sight_lost:
+        lines.append(sight_line(state.sight_lost, state.name))
     if state.cancelled:
         lines.append(instructed_line(state.cancelled))
     if state.concurrency or state.caps:

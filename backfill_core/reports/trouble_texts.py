@@ -12,6 +12,8 @@ from backfill_core.events import (
     IdentityBack,
     IdentityLost,
     RunStopped,
+    SightBack,
+    SightLost,
     UnitsDeferred,
     UnitsUnverified,
 )
@@ -45,6 +47,10 @@ def trouble_line(event: Event, run: str) -> str:
             return identity_line(event, run)
         case IdentityBack():
             return "there is an identity token again: the run goes on"
+        case SightLost():
+            return sight_line(event, run) if event.looks == 1 else ""
+        case SightBack():
+            return "tables can be read again: the run goes on"
         case RunStopped():
             return f"stopping: {event.why}; what is in flight comes home, nothing new starts"
         case ChangedUnderneath():
@@ -69,6 +75,12 @@ def identity_line(lost: IdentityLost, run: str) -> str:
     since = lost.at.astimezone(UTC).strftime("%H:%M UTC")
     said = f" ({lost.why})" if lost.why else ""
     return f"paused: no identity token since {since}. No unit was failed. Log in, then: backfill continue {run}{said}"
+
+
+def sight_line(lost: SightLost, run: str) -> str:
+    """Why a run waits that cannot see what its tables hold, and what to do."""
+    mend = "Log in, then" if lost.login else f"Looking again at {_clock(lost.again)}, or at once"
+    return f"waiting: {lost.why.rstrip('.')}. No unit was failed. {mend}: backfill continue {run}"
 
 
 def _clock(at: datetime) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from backfill_core.testing.bigquery_engine import HeldTable
 from backfill_core.testing.bigquery_server import BigQueryServer, Fault, Job
 from cloud_shop import add_gate, fill_orders, make_tables, write_shop
 from projects import backfill
+from slow_shop import wait_for
 
 SPAN = ("--to", "2024-06-29", "--today", "2024-07-20")
 
@@ -215,6 +217,29 @@ def test_the_second_interrupt_cancels_the_job_and_leaves_at_once(shop: Path, ser
     assert run.returncode == 130
     assert job.cancelled.is_set()
     assert server.engine.count("test_shop", "sums") == 0
+
+
+def test_a_bigquery_that_does_not_answer_for_a_while_holds_a_run_up_and_fails_nothing(shop: Path, server: BigQueryServer) -> None:
+    make_tables(server)
+    settings = shop / "backfill.toml"
+    settings.write_text(settings.read_text() + "query_timeout = 1\n", encoding="utf-8")
+    held = threading.Event()
+    server.faults.append(Fault("job", hold=held, match="BEGIN TRANSACTION"))
+    words = ("execute", *SPAN, "--processor", "sums", "--dates", "2024-05-03", "--yes")
+    command = [sys.executable, "-m", "backfill_core", *words]
+    run = subprocess.Popen(command, cwd=shop, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _until(lambda: any("BEGIN TRANSACTION" in job.text for job in server.sent()))
+    server.faults.append(Fault("jobs.insert", times=None))
+    held.set()
+    shown = wait_for(shop, "waiting: ")
+    told = r"waiting: .* cannot be read: .*No unit was failed\. Looking again at .* UTC, or at once: backfill continue r1"
+    assert re.search(told, " ".join(shown.split()))
+    server.faults.clear()
+    assert backfill(shop, "continue", "r1").returncode == 0
+    said, errors = run.communicate(timeout=60)
+    assert (run.returncode, errors) == (0, ""), said
+    assert "tables can be read again: the run goes on" in said
+    assert len(server.engine.rows("test_shop", "sums")) == 3
 
 
 COUNTS = """
