@@ -245,6 +245,8 @@ class DrainAsked:
     in_flight: int
     #: Seconds of the slowest call so far.
     slowest: float = 0.0
+    #: Seconds after which the last of what is in flight is waited for no longer; none: some of it has no time limit.
+    at_most: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from backfill_core.events import Control, DrainAsked, Instructed, Instruction, R
 from backfill_core.ports import Clock, Journal
 from backfill_core.record import Record
 from backfill_core.reports.words import plural
+from backfill_core.scheduling.lanes import NEVER
 from backfill_core.scheduling.scheduler import Scheduler
 from backfill_core.scheduling.terms import Stop
 
@@ -48,8 +49,15 @@ class Steering:
             self._listened = monotonic()
         if self.drain.asked and not self.record.state.draining:
             self.scheduler.drain()
-            in_flight = sum(calling.units for calling in self.scheduler.in_flight.values())
-            self.record.say(DrainAsked(at=self.clock.now(), in_flight=in_flight, slowest=self.record.state.slowest))
+            flying = self.scheduler.in_flight.values()
+            last = max((calling.lost_at for calling in flying), default=NEVER)
+            wish = DrainAsked(
+                at=self.clock.now(),
+                in_flight=sum(calling.units for calling in flying),
+                slowest=self.record.state.slowest,
+                at_most=None if last == NEVER else max(0.0, last - monotonic()),
+            )
+            self.record.say(wish)
 
     def rest(self, seconds: float) -> bool:
         """Waits, and obeys meanwhile; ``continue`` ends it. Returns False where the run is to end."""

@@ -50,8 +50,11 @@ def event_line(event: Event, state: RunState) -> str:
         case DrainAsked():
             if not event.in_flight:
                 return "stopping: nothing is in flight, and nothing new starts"
+            limit = f", within {duration_words(event.at_most)} at most" if event.at_most is not None else ""
             slowest = f" (the slowest call so far took {duration_words(event.slowest)})" if event.slowest else ""
-            return f"stopping: {plural(event.in_flight, 'unit')} in flight come home first{slowest}; nothing new starts"
+            come = "comes" if event.in_flight == 1 else "come"
+            units = f"{plural(event.in_flight, 'unit')} in flight {come} home first"
+            return f"stopping: {units}{limit}{slowest}; nothing new starts"
         case Instructed():
             return instructed_line(event)
         case RunEnded():

@@ -30,6 +30,8 @@ from backfill_core.events import (
     Instruction,
     RunEnded,
     RunStarted,
+    SightBack,
+    SightLost,
     UnitsEnded,
     UnitsUnverified,
     Word,
@@ -103,7 +105,9 @@ def test_events_come_back_as_they_were_and_fold_to_a_state(journal: Journal) -> 
         UnitsEnded(at=NOW, processor="p", dates=DATES, word=Word.DONE, degraded=DATES, batch=1),
         Instructed(at=NOW, number=1, control=Control.PAUSE, by="ann@here"),
         Instructed(at=NOW, number=2, control=Control.THROTTLE, by="ann@here", concurrency=3, caps={"s": 2}),
-        DrainAsked(at=NOW, in_flight=2),
+        SightLost(at=NOW, why="HTTP 503", looks=1, again=NOW),
+        SightBack(at=NOW),
+        DrainAsked(at=NOW, in_flight=2, slowest=1.5, at_most=60.0),
         Heartbeat(at=NOW),
     ]
     journal.append(run, happened)
@@ -111,7 +115,7 @@ def test_events_come_back_as_they_were_and_fold_to_a_state(journal: Journal) -> 
     journal.end(run, ended)
     events = [event for _, event in journal.events(run)]
     assert events == [started(os.getpid()), *happened, ended]
-    assert [seq for seq, _ in journal.events(run, after=7)] == [8, 9]
+    assert [seq for seq, _ in journal.events(run, after=9)] == [10, 11]
     state = RunState.fold(run, events)
     assert state.dates(Word.DONE, "p") == DATES
     assert state.ended == ended

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from backfill_core.events import (
     BreakerMoved,
     ChangedUnderneath,
     Claim,
+    DrainAsked,
     Failure,
     GateJudged,
     IdentityBack,
@@ -37,6 +39,7 @@ from backfill_core.model.runs import Service
 from backfill_core.model.units import Unit
 from backfill_core.model.windows import days as window
 from backfill_core.ports import Call
+from backfill_core.reports.event_texts import event_line
 from backfill_core.reports.trouble_texts import trouble_line
 from backfill_core.scheduling.breaker import OPENS_AFTER
 from backfill_core.scheduling.lanes import service_lane
@@ -507,6 +510,27 @@ def test_units_that_are_exhausted_are_not_called_and_hold_up_what_needs_them() -
     assert bench.heard(UnitsEnded)[-1].word in (Word.DONE, Word.BLOCKED)
     assert state.dates(Word.BLOCKED, "b") == days(2)
     assert state.exit() == (1, "1 exhausted, 1 blocked")
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        (60.0, r"stopping: 1 unit in flight comes home first, within 1 min 0[0-9] s at most; nothing new starts"),
+        (None, "stopping: 1 unit in flight comes home first; nothing new starts"),
+    ],
+)
+def test_whoever_stops_a_run_is_told_how_long_what_is_in_flight_may_take(limit: float | None, told: str) -> None:
+    bench = Bench((processor("a", timeout=limit),), days=2)
+
+    def answer(call: Call, _time: int, pen: Pen) -> Outcome:
+        bench.drain.ask()
+        while not bench.heard(DrainAsked):
+            sleep(0.01)
+        return pen.all(call)
+
+    state = bench.run(answer)
+    (asked,) = bench.heard(DrainAsked)
+    assert re.fullmatch(told, event_line(asked, state))
 
 
 def test_declined_is_a_word_of_its_own() -> None:
