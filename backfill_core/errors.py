@@ -162,6 +162,10 @@ class UnreadableTable(ReadError):
     """{table} cannot be read: {problem}"""
 
 
+class TableUnmade(BackfillError):
+    """{table} cannot be made from its ddl: {problem}"""
+
+
 class WarehouseError(BackfillError):
     """the warehouse {path} cannot be used: {problem}. Restore it from a copy, or name another in the settings"""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import day_number
-from backfill_core.errors import Failure, UnreadableTable, WarehouseError, WarehouseHeld, WarehouseReadOnly
+from backfill_core.errors import Failure, TableUnmade, UnreadableTable, WarehouseError, WarehouseHeld, WarehouseReadOnly
 from backfill_core.model.table import Table
 from backfill_core.queries.answers import facts_of_rows, put_pair
 from backfill_core.queries.comparison_sql import keys_found
@@ -131,6 +131,15 @@ class DuckDBWarehouse:
                         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {DUCKDB.name(*self.names.parts(table)[:-1])}")
                         cursor.execute(self.translate(table.ddl, {"table": table}))
                     self._there.add(table.name)
+
+    def make(self, table: Table) -> None:
+        """Makes a table from its ddl. Raises TableUnmade."""
+        import duckdb
+
+        try:
+            self.make_declared([table], self.cursor())
+        except duckdb.Error as error:
+            raise TableUnmade(table=table.name, problem=_first_line(error)) from error
 
     def make_like(self, table: Table, like: str, cursor: duckdb.DuckDBPyConnection) -> None:
         """Makes a table without ddl, if it is not there, with the columns of the relation ``like``."""

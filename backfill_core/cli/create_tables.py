@@ -30,7 +30,7 @@ def command(project: str, yes: bool, target: str | None) -> None:
                 click.echo(f"{table.name} is not there, and no ddl is declared")
             elif isinstance(warehouse, DuckDBWarehouse):
                 if yes:
-                    warehouse.make_declared([table], warehouse.cursor())
+                    warehouse.make(table)
                 click.echo(f"{'made' if yes else 'would make'} {table.name}")
             else:
                 from backfill_core.adapters.bigquery_tables import create_statement, make_table

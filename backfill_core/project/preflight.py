@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.dates import Span
 from backfill_core.errors import PreflightFailed, Problem
-from backfill_core.model.runs import Sql
+from backfill_core.model.calendar import Schedule
+from backfill_core.model.http import Http
+from backfill_core.model.runs import SOURCE, Sql
 from backfill_core.model.table import Files
 from backfill_core.observe import read_calendars, table_questions
 from backfill_core.plan import Plan
@@ -45,16 +47,31 @@ def preflight(session: Session, warehouse: OpenWarehouse, use: Use) -> list[Find
 def refuse_unfit(session: Session, warehouse: OpenWarehouse, plan: Plan) -> list[Finding]:
     """The findings that do not stop the plan. Raises PreflightFailed with those that do, UnsetVariable before anybody is asked.
 
-    Of an embedded warehouse the plan has shown all but the services.
+    Of an embedded warehouse the plan has shown all but what services need.
     """
     check_environment(session.pipeline, plan, session.variables)
     use = use_of(plan)
-    embedded = isinstance(warehouse, DuckDBWarehouse)
-    found = service_findings(session, use.fills) if embedded else preflight(session, warehouse, use)
+    found = (
+        _beside_the_plan(session, warehouse, use)
+        if isinstance(warehouse, DuckDBWarehouse)
+        else preflight(session, warehouse, use)
+    )
     stopping = sorted(finding.what for finding in found if finding.stops)
     if stopping:
         raise PreflightFailed(Problem("", f"{what}.") for what in (*stopping[:-1], f"{stopping[-1]}; nothing was run"))
     return found
+
+
+def _beside_the_plan(session: Session, warehouse: DuckDBWarehouse, use: Use) -> list[Finding]:
+    """What a plan on an embedded warehouse has not shown: services, and tables that they cannot make."""
+    pipeline = session.pipeline
+    found = service_findings(session, use.fills)
+    served = [name for name in use.fills if isinstance(pipeline.processors[name].spec_for(pipeline.runtime), Http)]
+    if not served:
+        return found
+    datasets = sorted({table.dataset for name in served for table in pipeline.processors[name].tables.values()})
+    absent = _absent(session, warehouse.schema(datasets), use)
+    return [*(finding for finding in absent if finding.stops), *found]
 
 
 def _questions(session: Session, use: Use) -> list[TableQuestion]:
@@ -85,19 +102,40 @@ def _local(session: Session, warehouse: DuckDBWarehouse, use: Use, questions: li
     schema = {name: {column: _lenient(kind) for column, kind in columns.items()} for name, columns in live.items()}
     yield from column_findings(pipeline, questions, schema)
     yield from declared_findings(pipeline, tables, schema)
-    for name in sorted({table.name for _, table in tables} - schema.keys()):
-        yield Finding(what=f"{name} is not there yet; the first run makes it", stops=False)
+    yield from _absent(session, live, use)
     yield from _files(session, warehouse, use)
     free = shutil.disk_usage(next(each for each in (warehouse.path, *warehouse.path.parents) if each.exists())).free
     if free < _ROOM:
         yield Finding(what=f"{free / 1e6:,.0f} MB are free where {warehouse.path.name} lies. Make room", stops=False)
 
 
+def _absent(session: Session, live: Mapping[str, Mapping[str, str]], use: Use) -> Iterator[Finding]:
+    """Tables that are not there: the first call that writes one makes it, but a service cannot do so in an embedded warehouse."""
+    pipeline, told = session.pipeline, set[str]()
+    for name, processor in pipeline.processors.items():
+        spec = processor.spec_for(pipeline.runtime)
+        for table in processor.tables.values():
+            if table.name in live or table.name in told:
+                continue
+            told.add(table.name)
+            if isinstance(spec, Http):
+                ddl = "" if table.ddl else f"declare a view over its files as its ddl ({pipeline.declared[name].where}), then "
+                what = f"{table.name} is not there, and a service cannot make it here: {ddl}backfill create-tables --yes"
+                yield Finding(what=what, stops=name in use.fills)
+            elif spec is SOURCE:
+                yield Finding(what=f"{table.name} is not there, and nothing here fills it", stops=False)
+            else:
+                yield Finding(what=f"{table.name} is not there yet; the first run makes it", stops=False)
+
+
 def _landing(session: Session) -> Iterator[Finding]:
-    if not session.landing.root.is_dir():
+    pipeline = session.pipeline
+    read = any(isinstance(processor.writes, Files) for processor in pipeline.processors.values())
+    read = read or any(isinstance(calendar, Schedule) for calendar in pipeline.calendars.values())
+    if read and not session.landing.root.is_dir():
         yield Finding(what=f"landing folder {session.landing.root} is not there: make it, or name another", stops=False)
         return
-    for name, processor in session.pipeline.processors.items():
+    for name, processor in pipeline.processors.items():
         if isinstance(processor.writes, Files) and not session.landing.files(processor.writes):
             where = session.landing.describe(processor.writes.pattern)
             yield Finding(what=f"{name} has no file: {where}. Put them there, or name another landing folder", stops=False)

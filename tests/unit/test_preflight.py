@@ -235,6 +235,45 @@ def test_what_stops_is_said_in_one_breath_and_nothing_is_run(shop: Path, server:
     assert not any(WRITE in job.text for job in server.sent())
 
 
+SERVED = """
+from backfill_core import SOURCE, Files, Http, KeysOf, Need, Processor, Rows, Table
+FILES = Processor("files", layer="raw", calendar="daily", writes=Files("{date}/orders.csv"),
+    complete_when=Rows(at_least=1), run=SOURCE)
+def served(name, ddl):
+    return Processor(name, layer="sums", calendar="daily", writes=Table(f"shop.{name}", date="day", key=("shop",), ddl=ddl),
+        needs=(Need("orders"),), complete_when=KeysOf("orders"), run=Http("http://127.0.0.1:9/x", json={"date": "{date}"}))
+VIEWED = served("viewed", "CREATE VIEW {table} AS SELECT * FROM READ_PARQUET('lake/*.parquet')")
+BARE = served("bare", None)
+"""
+
+
+def test_what_nobody_makes_in_an_embedded_warehouse_is_told_before_a_service_is_called(shop: Path) -> None:
+    settings = (shop / "backfill.toml").read_text(encoding="utf-8")
+    local = '[targets.local]\nruntime = "local"\nwarehouse = "w.duckdb"\nlanding = "nowhere"\n'
+    (shop / "backfill.toml").write_text(settings + local, encoding="utf-8")
+    (shop / "plugins" / "served.py").write_text(SERVED, encoding="utf-8")
+    session = open_project(shop, "local")
+    use = Use(fills=dict.fromkeys(("viewed", "bare"), FIRST), today=TODAY)
+    with session.warehouse(read_only=False) as warehouse:
+        said = {finding.what: finding.stops for finding in preflight(session, warehouse, use)}
+    stops = "is not there, and a service cannot make it here: "
+    assert said[f"shop.viewed {stops}backfill create-tables --yes"]
+    declare = "declare a view over its files as its ddl (plugins/served.py:9), then backfill create-tables --yes"
+    assert said[f"shop.bare {stops}{declare}"]
+    assert said["shop.orders is not there, and nothing here fills it"] is False
+    assert said[f"landing folder {shop.resolve()}/nowhere is not there: make it, or name another"] is False
+    with duckdb.connect(str(shop / "w.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS shop")
+        connection.execute("CREATE TABLE shop.orders (day DATE, shop VARCHAR, amount BIGINT, written TIMESTAMP)")
+        connection.execute(
+            "INSERT INTO shop.orders SELECT DATE '2024-05-03', shop, 1, NOW() FROM (VALUES ('a'), ('b'), ('c')) s(shop)"
+        )
+    with session.warehouse(read_only=True) as warehouse:
+        looked = look(session, warehouse, Asking(last=date(2024, 5, 9), today=TODAY))
+        with pytest.raises(PreflightFailed, match=rf"shop\.viewed {stops}.*; nothing was run"):
+            refuse_unfit(session, warehouse, make_plan(session.pipeline, looked.coverage, looked.request))
+
+
 def test_an_embedded_target_is_looked_at_too(shop: Path) -> None:
     settings = (shop / "backfill.toml").read_text(encoding="utf-8")
     local = '[targets.local]\nruntime = "local"\nwarehouse = "w.duckdb"\nlanding = "nowhere"\n'
@@ -248,7 +287,6 @@ def test_an_embedded_target_is_looked_at_too(shop: Path) -> None:
     use = Use(fills=dict.fromkeys(("sums", "weeks"), FIRST), today=TODAY)
     with session.warehouse(read_only=True) as warehouse:
         said = {finding.what: finding.stops for finding in preflight(session, warehouse, use)}
-    assert said.pop(f"landing folder {shop.resolve()}/nowhere is not there: make it, or name another") is False
     assert said.pop("shop.weeks is not there yet; the first run makes it") is False
     assert said.pop('shop.sums has no column day (it has on_day DATE). plugins/all.py:10: write date="on_day"')
     assert said.pop("shop.sums has no column day DATE, which its ddl has. Add it, or see plugins/all.py:10")
