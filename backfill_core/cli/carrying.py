@@ -107,11 +107,12 @@ def carry_out_plan(
             # Looking needs no file for itself alone, and whoever is asked may take their time.
             with free_warehouse(session, read_only=True, wait=how.wait) as warehouse:
                 agreed, _, lines = planning(warehouse)
-            click.echo("\n".join(lines))
+            asks = not how.dry_run and agreed.units
+            click.echo("\n".join(lines[:-1] if asks else lines))
             if how.dry_run:
                 click.echo("dry run: nothing was written")
                 return
-            if agreed.units and not click.confirm(f"Execute {agreed.units:,} units?"):
+            if asks and not click.confirm(f"Execute {agreed.units:,} units?"):
                 click.echo("nothing was run")
                 sys.exit(ExitCode.INTERRUPTED)
         with free_warehouse(session, read_only=False, wait=how.wait) as warehouse:

@@ -120,10 +120,13 @@ class Session(Place):
         return override or datetime.now(ZoneInfo(self.settings.timezone)).date()
 
     @contextmanager
-    def warehouse(self, *, read_only: bool) -> Iterator[OpenWarehouse]:
-        """The warehouse, opened. Raises WarehouseHeld, with who holds an embedded one, before its file is touched."""
+    def warehouse(self, *, read_only: bool, otherwise: str = "") -> Iterator[OpenWarehouse]:
+        """The warehouse, opened. Raises WarehouseHeld, with who holds an embedded one, before its file is touched.
+
+        ``otherwise`` is what else there is to do then.
+        """
         if isinstance(self.target, LocalTarget):
-            self._refuse_held(self.target)
+            self._refuse_held(self.target, otherwise)
         warehouse = open_warehouse(self.target, self.root, self.pipeline, read_only=read_only)
         try:
             yield warehouse
@@ -132,9 +135,11 @@ class Session(Place):
 
     def looked_through(self, *, last_observed: bool) -> AbstractContextManager[OpenWarehouse | None]:
         """The warehouse, opened to be read; none where what a run last observed will do."""
-        return nullcontext() if last_observed else self.warehouse(read_only=True)
+        if last_observed:
+            return nullcontext()
+        return self.warehouse(read_only=True, otherwise=". Or, by what it last saw: --last-observed")
 
-    def _refuse_held(self, target: LocalTarget) -> None:
+    def _refuse_held(self, target: LocalTarget, otherwise: str) -> None:
         journal = self.journal(read_only=True)
         try:
             held = journal.lease(file_resource(target, self.root))
@@ -142,7 +147,8 @@ class Session(Place):
             journal.close()
         if held is not None:
             who = lease_words(held, SystemClock().now())
-            raise WarehouseHeld(who=who, what=f"the warehouse {target.warehouse}", look=f"Look: backfill status {held.run}")
+            look = f"Look: backfill status {held.run}{otherwise}"
+            raise WarehouseHeld(who=who, what=f"the warehouse {target.warehouse}", look=look)
 
     def holds(self, planned: Collection[str]) -> Holds:
         """What a run that calls those processors leases."""

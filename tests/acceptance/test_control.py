@@ -155,6 +155,9 @@ def test_waiting_for_a_held_warehouse_says_for_whom(project: Path) -> None:
     first = begin_slow(project)
     refused = execute(project)
     assert (refused.returncode, f"refused: run r1 (pid {first.pid}" in refused.stderr) == (2, True)
+    assert refused.stderr.endswith("Look: backfill status r1\n")
+    looked = ask(project, "coverage", *SPAN)
+    assert (looked.returncode, looked.stderr.endswith("Or, by what it last saw: --last-observed\n")) == (2, True)
     second = begin(project, "execute", *SPAN, "--yes", "--wait")
     assert second.stdout is not None
     line = second.stdout.readline()
