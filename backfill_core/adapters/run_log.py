@@ -9,12 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from backfill_core.adapters.event_codec import encode
 from backfill_core.events import Event, Heartbeat, RunStarted
+from backfill_core.reports.event_json import event_json
 from backfill_core.reports.event_texts import event_line
 from backfill_core.run_state import RunState
 
 Shape = Literal["text", "json"]
+
+#: Fields that would make a line of a log as long as a plan.
+_LARGE = ("plan", "before", "after")
 
 
 class RunLog:
@@ -54,7 +57,7 @@ class RunLog:
             return ""
         if self.shape == "text":
             return f"{event.at:%Y-%m-%dT%H:%M:%S}Z {event_line(event, self._state)}"
-        kind, body = encode(event)
-        found = {name: value for name, value in json.loads(body).items() if name not in ("at", "plan", "before", "after")}
-        plan = {"plan": self._state.plan.hash} if isinstance(event, RunStarted) and self._state.plan else {}
-        return json.dumps({"at": event.at.isoformat(), "run": run, "event": kind, **plan, **found})
+        found = {name: value for name, value in event_json(event, run).items() if name not in _LARGE}
+        if isinstance(event, RunStarted) and self._state.plan:
+            found["plan"] = self._state.plan.hash
+        return json.dumps(found)

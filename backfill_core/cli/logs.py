@@ -25,9 +25,9 @@ _TAIL = 100
 @click.pass_obj
 def command(project: str, run: str | None, processor: str | None, day: date | None, shape: str, target: str | None) -> None:
     """What RUN (default: the latest) did, call by call, and what the calls of chosen units said. Times are UTC."""
-    from backfill_core.adapters.event_codec import encode
     from backfill_core.project.past_runs import read_events
     from backfill_core.project.session import open_place
+    from backfill_core.reports.event_json import event_json
     from backfill_core.reports.log_texts import About, look_back
     from backfill_core.reports.words import wrapped
     from backfill_core.run_state import RunState
@@ -41,8 +41,7 @@ def command(project: str, run: str | None, processor: str | None, day: date | No
     found = look_back(name, events, about)
     if shape == "json":
         for event in found.events:
-            kind, body = encode(event)
-            click.echo(json.dumps({"schema": "backfill.log/1", "run": name, "event": kind} | json.loads(body)))
+            click.echo(json.dumps({"schema": "backfill.log/1"} | event_json(event, name)))
         return
     click.echo("\n".join(wrapped([f"run {name}  {state.started.command if state.started else ''}", *found.lines])))
     if not found.lines:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -296,6 +297,9 @@ def test_every_run_has_a_log_of_its_own(project: Path) -> None:
     told = [json.loads(line) for line in (project / ".backfill" / "logs" / "r2.log").read_text().splitlines()]
     assert [line["event"] for line in told] == ["RunStarted", "BatchStarted", "BatchEnded", "UnitsEnded", "RunEnded"]
     assert {line["run"] for line in told} == {"r2"}
+    (ended,) = [line for line in told if line["event"] == "UnitsEnded"]
+    assert (ended["processor"], ended["dates"], ended["word"]) == ("orders", ["2024-05-02"], "failed")
+    assert datetime.fromisoformat(ended["at"]).tzinfo is not None
 
 
 def test_logs_show_the_calls_of_a_unit_and_what_they_said(project: Path) -> None:
@@ -315,6 +319,7 @@ def test_logs_show_the_calls_of_a_unit_and_what_they_said(project: Path) -> None
     assert "done sums" in everything and "line 130" not in everything
     events = [json.loads(line) for line in ask(project, "logs", "--format", "json", "--date", "2024-05-02").stdout.splitlines()]
     assert {event["event"] for event in events} == {"BatchStarted", "BatchEnded", "UnitsEnded"}
+    assert [event["dates"] for event in events if event["event"] == "UnitsEnded"] == [["2024-05-02"], ["2024-05-02"]]
     wrong = ask(project, "logs", "--processor", "order")
     assert (wrong.returncode, 'Did you mean "orders"?' in wrong.stderr) == (2, True)
 
