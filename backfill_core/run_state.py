@@ -114,7 +114,7 @@ class RunState:
     last_done: datetime | None = None
     #: Seconds it had been at work by then.
     active_at_done: float = 0.0
-    #: Seconds that units took whose calls came home, until they have their word: by processor and day number.
+    #: Seconds that units took whose calls came home, until their table was looked at: by processor and day number.
     _spent: dict[str, dict[int, float]] = field(default_factory=dict)
 
     @classmethod
@@ -150,8 +150,10 @@ class RunState:
             case UnitsUnverified():
                 self.unverified += len(event.dates)
                 self._note_empty(event.processor, event.why, event.dates)
+                self._take_spent(event.processor, event.dates)
             case UnitsDeferred():
                 self.deferred += 1
+                self._take_spent(event.processor, event.dates)
             case BreakerMoved():
                 self.breakers.pop(event.service, None)
                 if event.probe is not None:
@@ -231,11 +233,20 @@ class RunState:
             if event.processor in self.paces:
                 pace = self.paces[event.processor]
                 pace.latest, pace.done = event.at, pace.done + len(event.dates)
-        spent = self._spent.get(event.processor, {})
-        taken = [seconds for day in event.dates.numbers() if (seconds := spent.pop(day, None)) is not None]
+        taken = self._take_spent(event.processor, event.dates)
         if event.word is Word.DONE and taken:
             seconds, count = self.worked.get(event.processor, (0.0, 0))
             self.worked[event.processor] = (seconds + sum(taken), count + len(taken))
+
+    def _take_spent(self, name: str, dates: DateSet) -> list[float]:
+        """The seconds of those units whose calls came home, which no longer wait for a look at their table."""
+        spent = self._spent.get(name, {})
+        return [seconds for day in dates.numbers() if (seconds := spent.pop(day, None)) is not None]
+
+    @property
+    def claimed(self) -> int:
+        """Units whose calls came home and whose tables have not been looked at yet."""
+        return sum(map(len, self._spent.values()))
 
     def dates(self, word: Word, processor: str | None = None) -> DateSet:
         """Dates that ended with that word, of one processor or of all together."""

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backfill_core.events import Word
-from backfill_core.reports.pace_texts import breaker_lines, eta_told, flying, pace_words, slow_lines
+from backfill_core.reports.pace_texts import breaker_lines, claims_line, eta_told, flying, pace_words, slow_lines
 from backfill_core.reports.run_texts import run_word
 from backfill_core.reports.words import WIDTH, wrapped
 from backfill_core.run_state import RunState
@@ -33,10 +33,9 @@ def bars(state: RunState, now: datetime) -> Group:
             table.add_row(
                 Text(stage.layer[:18]), bar, Text(f"{ended:,}/{stage.units:,}", justify="right"), Text(_lost(state, names))
             )
-    empty = sum(map(len, state.wrote_nothing.values()))
     said = [f"in flight {flying(state)}   {pace_words(state)}   {eta_told(state, now)}"]
-    if empty or state.unverified:
-        said.append(f"wrote nothing {empty}   unverified {state.unverified}")
+    if state.wrote_nothing or state.unverified or state.claimed:
+        said.append(claims_line(state))
     said += [*breaker_lines(state), *slow_lines(state, now)[:3]]
     if (word := run_word(state, alive=True)) != "RUNNING":
         said.append(word)

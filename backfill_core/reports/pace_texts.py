@@ -122,6 +122,13 @@ def breaker_lines(state: RunState) -> list[str]:
     ]
 
 
+def claims_line(state: RunState) -> str:
+    """How many units were said to be done and were not, and how many are still to be looked at."""
+    empty = sum(map(len, state.wrote_nothing.values()))
+    waiting = f"   claimed {state.claimed:,}, not looked at yet" if state.claimed else ""
+    return f"wrote nothing {empty}   unverified {state.unverified}{waiting}"
+
+
 def flying(state: RunState) -> int:
     """Units in flight."""
     return sum(len(batch.dates) * len(batch.processors) for batch in state.in_flight.values())

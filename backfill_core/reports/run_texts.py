@@ -13,6 +13,7 @@ from backfill_core.reports.event_texts import instructed_line, limits_words
 from backfill_core.reports.gate_texts import verdict_line
 from backfill_core.reports.pace_texts import (
     breaker_lines,
+    claims_line,
     duration_words,
     eta_told,
     flying,
@@ -90,6 +91,7 @@ def status_json(state: RunState, now: datetime, *, alive: bool) -> dict[str, Any
         "units": state.units,
         "left": state.left,
         "in_flight": flying(state),
+        "claimed": state.claimed,
         "seconds_left": [round(seconds, 1) for seconds in left] if left and not state.ended else None,
         "wrote_nothing": {name: dates.to_json() for name, dates in state.wrote_nothing.items()},
         "unverified": state.unverified,
@@ -115,11 +117,10 @@ def status_json(state: RunState, now: datetime, *, alive: bool) -> dict[str, Any
 
 def progress_lines(state: RunState, now: datetime) -> list[str]:
     """How a run under way is getting on."""
-    empty = sum(map(len, state.wrote_nothing.values()))
     eta = eta_told(state, now)
     lines = [
         f"in flight {flying(state)}   to go {state.left:,}   {eta}",
-        f"wrote nothing {empty}   unverified {state.unverified}",
+        claims_line(state),
     ]
     if state.paused:
         lines.append(instructed_line(state.paused))

@@ -15,10 +15,12 @@ from backfill_core.events import (
     BreakerMoved,
     Control,
     Event,
+    Failure,
     IdentityLost,
     Instructed,
     RunEnded,
     RunStarted,
+    UnitsDeferred,
     UnitsEnded,
     UnitsUnverified,
     Word,
@@ -122,6 +124,30 @@ def test_what_takes_much_longer_than_it_should_is_slow() -> None:
     state = begun(*done, out)
     assert slow_lines(state, at(70)) == []
     assert slow_lines(state, at(120)) == ["slow: player_shots 2025-01-06 in flight 1 min 40 s; usual 20 s"]
+
+
+def test_what_came_home_and_was_not_looked_at_yet_is_counted() -> None:
+    one, two, three = (DateSet.of(day) for day in DAYS[:3])
+    home = [
+        event
+        for number, dates in enumerate((one, two, three), start=1)
+        for event in (
+            BatchStarted(at=at(number), batch=number, processors=("player_shots",), dates=dates),
+            BatchEnded(at=at(number + 5), batch=number, seconds=5),
+        )
+    ]
+    events = [*worked("one", 0, 0, 5), *home]
+    lines = status_lines(begun(*events), at(10), alive=True)
+    assert "wrote nothing 0   unverified 0   claimed 3, not looked at yet" in lines
+    assert status_json(begun(*events), at(10), alive=True)["claimed"] == 3
+    events += [
+        UnitsEnded(at=at(11), processor="player_shots", dates=one, word=Word.DONE),
+        UnitsUnverified(at=at(11), processor="player_shots", dates=two, why="wrote nothing"),
+        UnitsDeferred(
+            at=at(11), processor="player_shots", dates=three, failure=Failure.TRANSIENT, why="x", attempt=1, again=at(20), batch=3
+        ),
+    ]
+    assert "wrote nothing 1   unverified 1" in status_lines(begun(*events), at(12), alive=True)
 
 
 def test_a_status_is_read_at_a_glance() -> None:
