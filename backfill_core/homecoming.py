@@ -110,18 +110,30 @@ class Homecoming:
 
         ``stopping``: what is not there is not called again.
         """
-        for name, found in self.verifier.verify(self.scheduler.claims_due(self.ticks()), self.scheduler.retried):
+        claims = self.scheduler.claims_due(self.ticks())
+        for name, found in self.verifier.verify(claims, lambda name: self._tried_again(name, claims[name])):
             self.end(name, found.words)
             now, at = self.ticks(), self.clock.now()
             for why, days in found.absent.items():
-                ahead = days & self._ahead.get(name, DateSet())
-                refused = self.live.refused(name, ahead) if ahead else []
+                refused = self._refused_behind(name, days)
                 self.end(name, refused)
                 left = days - union(blocked for *_, blocked in refused)
-                if left:
-                    again = None if stopping else at + timedelta(seconds=self.scheduler.unverified(name, left, now) - now)
-                    self.record.say(UnitsUnverified(at=at, processor=name, dates=left, why=why, again=again))
+                # Of those whose lock was waited out it has been said, and when they would be called again.
+                unsaid = left - self.scheduler.waited(name)
+                again = None if stopping or not left else at + timedelta(seconds=self.scheduler.unverified(name, left, now) - now)
+                if unsaid:
+                    self.record.say(UnitsUnverified(at=at, processor=name, dates=unsaid, why=why, again=again))
         self._take_up()
+
+    def _tried_again(self, name: str, dates: DateSet) -> DateSet:
+        """Those of claimed dates that had their one retry: if they are not there they failed, unless what they need did."""
+        tried = dates & self.scheduler.retried(name)
+        return tried - union(days for *_, days in self._refused_behind(name, tried))
+
+    def _refused_behind(self, name: str, dates: DateSet) -> list[Refusal]:
+        """Of dates that went behind what they need, those whose need is not there after all."""
+        ahead = dates & self._ahead.get(name, DateSet())
+        return self.live.refused(name, ahead) if ahead else []
 
     def end(
         self,

@@ -151,10 +151,12 @@ class Departures:
             self._queue.put(self._urgency(names[0], days[fits:]), waiting.name, days[fits:], tries)
             days = days[:fits]
         self.budgets.called += self._first_calls(names, followers, days[0], tries) * len(days)
-        if waiting.name in self._company:
-            self._company.left(names, followers, days[0])
         for name in followers if tries.calls else ():
             self._history.tried(name, days, tries)
+            if tries.doubts and self._company.went(name, days[0]):  # this is its retry too, for what it claimed before
+                self._history.retries(name, DateSet.from_numbers(days))
+        if waiting.name in self._company:
+            self._company.left(names, followers, days[0])
         return self._leave(sorted([*names, *followers], key=self._rank.__getitem__), days, tries, now)
 
     def _leave(self, names: Sequence[str], days: Sequence[int], tries: Tries, now: float) -> Calling:

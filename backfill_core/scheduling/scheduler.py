@@ -279,6 +279,10 @@ class Scheduler:
         """Calls that the most often called of those units had; they have left at least once."""
         return self._history.attempts(name, dates)
 
+    def waited(self, name: str) -> DateSet:
+        """Units that were not there, and whose service's lock was waited out before they are called again."""
+        return self._history.waited(name)
+
     def retried(self, name: str) -> DateSet:
         """Units that were called again because nobody knew what had become of them."""
         return self._history.retried(name)

@@ -115,6 +115,15 @@ def test_a_claim_that_the_table_does_not_bear_out_is_tried_once_more() -> None:
     assert any(": said to be done, but wrote nothing. One retry at " in line for line in told)
 
 
+def test_one_retry_after_a_held_lock_is_told_once() -> None:
+    bench = Bench((processor("a", service=Service(name="s", lock=0.05)),), days=2)
+    state = bench.run(lambda call, time, pen: pen.all(call) if time > 1 else DONE)
+    assert (state.exit()[0], bench.days_called("a")) == (0, [1, 2, 1, 2])
+    told = bench.heard(UnitsUnverified)
+    assert sorted(on for event in told for on in event.dates) == [day_of(1), day_of(2)]
+    assert state.unverified == 2, "a unit that is looked at again once the lock has run out is not another one"
+
+
 def test_a_unit_that_was_complete_before_is_done_only_if_its_rows_are_newer_than_its_call() -> None:
     bench = Bench((processor("a", attempts=1),), days=2)
     for number in (1, 2):
@@ -401,6 +410,22 @@ def test_what_went_behind_a_claim_that_is_not_borne_out_goes_again_with_it() -> 
     assert [(names, on[0].day) for names, on in bench.service.calls] == [(tuple("abc"), 1), (tuple("abc"), 2), (tuple("abc"), 2)]
     assert (state.exit()[0], state.count(Word.DONE), len(bench.heard(UnitsUnverified))) == (0, 6, 1)
     assert not any(event.degraded for event in bench.heard(UnitsEnded))
+
+
+def test_what_went_behind_a_retry_has_had_its_own() -> None:
+    """A service that says done and writes nothing gets a date twice, whatever its processors need of each other."""
+    bench = Bench(in_order(), days=1)
+    state = bench.run(lambda _call, _time, _pen: DONE)
+    assert [names for names, _ in bench.service.calls] == [tuple("abc")] * 2
+    assert {(word, name) for word in Word for name in "abc" if state.dates(word, name)} == {
+        (Word.FAILED, "a"),
+        (Word.BLOCKED, "b"),
+        (Word.FAILED, "c"),
+    }
+    one = Bench(in_order(), days=1)
+    state = one.run(lambda call, _time, pen: each(call, pen, c=DONE))
+    assert [names for names, _ in one.service.calls] == [tuple("abc"), ("c",)], "what was called once has its retry"
+    assert state.dates(Word.FAILED, "c") == days(1)
 
 
 def test_a_call_in_order_that_fails_in_passing_comes_back_whole() -> None:
