@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,6 +13,8 @@ from keyword import iskeyword
 from typing import NoReturn
 
 import click
+
+from backfill_core.errors import BackfillError, ExitCode, InvalidProject
 
 #: Every command, with the line that the overview shows for it.
 COMMANDS = {
@@ -88,8 +91,6 @@ def run(words: Sequence[str] | None = None) -> int:
 
     A user's error is a line or two on stderr, never a traceback.
     """
-    from backfill_core.errors import BackfillError, ExitCode, InvalidProject
-
     try:
         given = cli.main(words, standalone_mode=False)
         code = given if isinstance(given, int) else ExitCode.OK
@@ -129,6 +130,7 @@ def _unwritten(error: OSError) -> int:
 
 def _leave(code: int) -> NoReturn:
     """Ends the process without taking its modules apart, which would be an eighth of a plan's time."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is said: a Ctrl-C now ends it without a word
     try:
         sys.stdout.flush()
     except OSError as error:
