@@ -34,6 +34,9 @@ _SCHEMA = (
     "WHERE database_name = current_database() AND list_contains($schemas, schema_name)"
 )
 
+#: What the engine makes of a Ctrl-C in the midst of a statement.
+_INTERRUPTED = "Query interrupted"
+
 
 class DuckDBWarehouse:
     """The warehouse of a local target. A file that is not there yet reads as an empty warehouse and is not made."""
@@ -214,7 +217,12 @@ class DuckDBWarehouse:
     def _ask(self, cursor: duckdb.DuckDBPyConnection, asker: str, query: Query) -> list[tuple[Any, ...]]:
         if self.statements is not None:
             self.statements.append((asker, query))
-        return cursor.execute(query.text, dict(query.params)).fetchall()
+        try:
+            return cursor.execute(query.text, dict(query.params)).fetchall()
+        except RuntimeError as error:
+            if str(error) == _INTERRUPTED:
+                raise KeyboardInterrupt from error
+            raise
 
     def _offending(self, rule: OffendingQuery, question: TableQuestion) -> Query:
         return offending_query(self._rule(rule, question), question, DUCKDB, self.names)

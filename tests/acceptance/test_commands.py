@@ -54,7 +54,8 @@ SQL = "SELECT day, shop, SUM(amount) AS amount FROM {orders} WHERE day BETWEEN @
 
 def test_ctrl_c_while_the_commands_load_leaves_in_a_line(tmp_path: Path) -> None:
     """A library that it loads sends the signal: no moment of a process that is about to begin is easier to meet."""
-    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass\n", encoding="utf-8")
+    at_once = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass\n"
+    (tmp_path / "click.py").write_text(at_once, encoding="utf-8")
     for begun in (["-m", "backfill_core"], ["-c", "from backfill_core.__main__ import main; main()"]):
         came = subprocess.run(
             [sys.executable, *begun], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(tmp_path)}

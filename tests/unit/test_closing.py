@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
-from backfill_core.queries.dialect import Names
+from backfill_core.queries.dialect import Names, Query
 
 
 def test_a_warehouse_in_use_is_closed_without_a_word(tmp_path: Path) -> None:
@@ -29,3 +32,24 @@ def test_a_warehouse_in_use_is_closed_without_a_word(tmp_path: Path) -> None:
         with suppress(duckdb.Error):
             connection.interrupt()
         at_work.join(0.05)
+
+
+def test_ctrl_c_in_the_midst_of_a_question_is_one(tmp_path: Path) -> None:
+    """The engine takes the signal and makes an error of it, as if something were wrong with the question."""
+    warehouse = DuckDBWarehouse(tmp_path / "w.duckdb", Names(), tmp_path, read_only=False)
+    warehouse.statements = []
+    over = threading.Event()
+
+    def press() -> None:
+        while not warehouse.statements:
+            over.wait(0.01)
+        over.wait(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with warehouse.cursor() as cursor:
+        pressing = threading.Thread(target=press)
+        pressing.start()
+        with pytest.raises(KeyboardInterrupt):
+            warehouse._ask(cursor, "a", Query("SELECT MD5(range::VARCHAR) FROM range(5000000)", {}))
+        pressing.join()
+    warehouse.close()
