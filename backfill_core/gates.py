@@ -59,6 +59,11 @@ class Verdict:
         """Whether it keeps anything from going on."""
         return bool(self.failed) and not self.overridden
 
+    @property
+    def measured(self) -> bool:
+        """Whether there was something to measure a failed date against; where nothing failed there was."""
+        return not self.failed or any(self.counts[day][1] for day in self.failed.numbers())
+
     def to_json(self) -> dict[str, Any]:
         return {
             "gate": self.gate,
@@ -123,9 +128,8 @@ def judge_gate(
     broken = frozenset((covered.states[State.INVALID] & judged).numbers())
     own = _tallies(gate, coverage, judged, broken)
     sums = _summed(gate, own, blocked, hoped)
-    counts = {
-        day: sums[day] for day, (_, want) in own.items() if want == 0 or not reaches(sums[day][0], sums[day][1], gate.at_least)
-    }
+    counts = {day: sums[day] for day in own if not reaches(sums[day][0], sums[day][1], gate.at_least)}
+    counts |= {day: tally for day, tally in own.items() if not tally[1]}  # whatever the dates around it hold
     below = DateSet.from_numbers(counts) - (hoped if gate.per == "date" else DateSet())
     closed, counted = below - blocked, judged - (below & blocked)
     passing = len(counted - closed)

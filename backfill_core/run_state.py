@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
@@ -305,7 +305,7 @@ class RunState:
             how = f"cancelled by {self.cancelled.by}" if self.cancelled else "interrupted"
             return ExitCode.INTERRUPTED, f"{how} with {self.left} unit{'' if self.left == 1 else 's'} to go"
         if closed:
-            return ExitCode.GATE_CLOSED, "gate closed: " + ", ".join(verdict.gate for verdict in closed)
+            return ExitCode.GATE_CLOSED, "; ".join(_closed_words(closed))
         if self.left and self.stopped:
             why = f"stopped early: {self.stopped.why}, {self.left} unit{'' if self.left == 1 else 's'} to go"
             if self.stopped.asked and not lost:
@@ -317,3 +317,10 @@ class RunState:
             return ExitCode.INCOMPLETE, f"{self.left} units without a final word"
         forgiven = f"; {blocked_before} blocked when planned, as allowed" if blocked_before else ""
         return ExitCode.OK, f"all done{forgiven}"
+
+
+def _closed_words(closed: Sequence[Verdict]) -> Iterator[str]:
+    """Which gates closed; those that had nothing to be measured against by themselves."""
+    for how, measured in (("closed", True), ("not to be measured", False)):
+        if names := [verdict.gate for verdict in closed if verdict.measured is measured]:
+            yield f"gate {how}: {', '.join(names)}"

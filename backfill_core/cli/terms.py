@@ -181,7 +181,12 @@ _OPTIONS = (
         "--max-failures", type=Failures(), metavar="N|P%", help="Stop when so many units failed, or that share of the plan."
     ),
     click.option("--fail-fast", is_flag=True, help="Stop when one unit failed."),
-    click.option("--max-units", type=click.IntRange(1), metavar="N", help="Call at most so many units, then stop (exit 5)."),
+    click.option(
+        "--max-units",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Call at most so many units, then stop: exit 5 (1 if some failed or are blocked).",
+    ),
     click.option(
         "--max-duration", type=Duration(), metavar="TIME", help="Be done after 2h, 90m, …: start nothing that ends later."
     ),

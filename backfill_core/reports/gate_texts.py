@@ -14,8 +14,8 @@ from backfill_core.reports.words import dates_words, key_words, plural
 
 
 def gate_words(layer: Layer, gate: Gate) -> str:
-    """``L3 at least 90 % of games, by date``."""
-    return _words(layer.short, gate.at_least, gate.key, gate.of, str(gate.per))
+    """``l3-games: L3 at least 90 % of games, by date``."""
+    return f"{gate.name}: " + _words(layer.short, gate.at_least, gate.key, gate.of, str(gate.per))
 
 
 def _words(layer: str, share: float, key: str, of: str | None, per: str) -> str:
@@ -33,11 +33,14 @@ def verdict_line(verdict: Verdict) -> str:
     blocked = f", {plural(len(verdict.blocked), 'date')} blocked ({dates_words(verdict.blocked)})" if verdict.blocked else ""
     if verdict.passed:
         passed = len(verdict.judged) - len(verdict.blocked)
-        return f"gate passed: {words}: {plural(passed, 'date')}{blocked}"
+        return f"gate {verdict.gate} passed: {words}: {plural(passed, 'date')}{blocked}"
     found = _few(verdict) + blocked
     if verdict.overridden:
-        return f"gate overridden: {words}: {found}. Nothing is withheld: {verdict.overridden}"
-    return f"gate closed: {words}: {found}.{_withheld(verdict)} Look: backfill validate --dates {verdict.failed.first}"
+        return f"gate {verdict.gate} overridden: {words}: {found}. Nothing is withheld: {verdict.overridden}"
+    how = "closed" if verdict.measured else "could not be measured, which closes it"
+    return (
+        f"gate {verdict.gate} {how}: {words}: {found}.{_withheld(verdict)} Look: backfill validate --dates {verdict.failed.first}"
+    )
 
 
 def _few(verdict: Verdict) -> str:
@@ -56,7 +59,7 @@ def _withheld(verdict: Verdict) -> str:
         return whole
     units = sum(len(dates) for dates in verdict.withheld.values())
     if not units:
-        return f"{whole} Nothing is withheld."
+        return f"{whole} No unit of this run waits for it."
     beyond = any(dates - verdict.failed for dates in verdict.withheld.values())
     where = "" if beyond else (", that date only" if len(verdict.failed) == 1 else ", those dates only")
     return f"{whole} Withheld: {plural(units, 'unit')}{where}."
@@ -66,9 +69,9 @@ def full_verdict_lines(verdict: Verdict) -> list[str]:
     """A verdict with every failing date, dates of the same numbers together."""
     words = _words_of(verdict)
     if verdict.passed:
-        return [f"gate holds: {words}: {plural(len(verdict.judged), 'date')}"]
+        return [f"gate {verdict.gate} holds: {words}: {plural(len(verdict.judged), 'date')}"]
     whole = ", which closes the layer" if verdict.closes_layer else ""
-    lines = [f"gate fails: {words}: {plural(len(verdict.failed), 'date')} of {len(verdict.judged)}{whole}"]
+    lines = [f"gate {verdict.gate} fails: {words}: {plural(len(verdict.failed), 'date')} of {len(verdict.judged)}{whole}"]
     alike: dict[str, list[int]] = {}
     for number in verdict.failed.numbers():
         alike.setdefault(_has(verdict, number), []).append(number)

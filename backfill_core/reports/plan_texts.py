@@ -72,7 +72,7 @@ def _stage_lines(
         lines += _processor_lines(planned, coverage, name)
     layer = pipeline.layer(stage.layer)
     shown = [(gate, closures.get(gate.name)) for gate in layer.gates if gate.name in stage.gates]
-    return lines + [f"  gate: {gate_words(layer, gate)}{_closure_words(closure)}" for gate, closure in shown]
+    return lines + [f"  gate {gate_words(layer, gate)}{_closure_words(closure)}" for gate, closure in shown]
 
 
 def _closure_words(closure: Closure | None) -> str:

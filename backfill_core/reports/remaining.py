@@ -87,10 +87,8 @@ def _reasons(state: RunState, processor: dict[str, Any], word: str) -> list[tupl
     if not processor["runs"]:
         known = [cause.why for blocked in state.plan.blocked for cause in blocked.because if cause.processor == name]
         found.append((known[0] if known and word == "missing" else "a source: others fill it", all_dates))
-    if word == "stale":
-        found.append(("its window holds something newer; not planned", all_dates))
     for ending in state.endings:
-        if ending.processor == name and ending.word is not Word.SKIPPED:
+        if ending.processor == name and ending.word not in (Word.SKIPPED, Word.DONE):
             found.append((f"{ending.word}: {ending.why}", ending.dates))
     for blocked in state.plan.blocked:
         if blocked.processor == name:
@@ -100,4 +98,8 @@ def _reasons(state: RunState, processor: dict[str, Any], word: str) -> list[tupl
     ended = union(state.dates(each, name) for each in Word)
     if name in planned:
         found.append(("not reached", planned[name].dates - ended))
+    changed = "its window holds something newer" if word == "stale" else "good during the run, and changed since"
+    found.append((changed, ended))
+    if word == "stale":
+        found.append(("its window holds something newer; not planned", all_dates))
     return found

@@ -220,13 +220,16 @@ def _done_layers(state: RunState) -> dict[str, str]:
 
 
 def coverage_change(state: RunState) -> list[str]:
-    """Each layer's measure before and after."""
+    """The measure before and after of each layer that the run was about."""
     assert state.started is not None and state.ended is not None
     after = {layer["layer"]: layer for layer in _layers(state.ended.after)}
+    chosen = state.started.chosen  # none: the journal is older than that it was kept
+    told: Any = state.started.before.get("processors", ())
+    meant = {each["layer"] for each in told if not chosen or each["name"] in chosen}
     lines = []
     for was in _layers(state.started.before):
         now = after.get(was["layer"])
-        if now:
+        if now and was["layer"] in meant:
             lines.append(
                 f"{was['short']} {key_words(was['key'])} {number(was['now'])} ({percent(was['now'], was['wanted'])}) -> "
                 f"{number(now['now'])} ({percent(now['now'], now['wanted'])}) of {number(was['wanted'])}, "

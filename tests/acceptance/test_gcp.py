@@ -87,7 +87,7 @@ def test_a_season_from_no_tables_to_full_ones_in_queries_that_dates_do_not_raise
     asked, calls = len(server.sent("ask")), len(writes)
     gate = 3  # the table that it measures is looked at before it is judged: alone, beside its pair, and by its rule
     assert asked <= 2 * PLAN_QUERIES + gate, "a plan, a gate, the look at the end: the job that wrote verified each call"
-    assert "gate: L2 " in done.stdout, done.stdout
+    assert "gate sums-shops: L2 " in done.stdout, done.stdout
     assert f"queries: {asked} asked, {calls} verified inside" in done.stdout
     assert calls == 2 * -(-SEASON_DAYS // 30)
     _assert_pruned(server, [job for job in server.sent() if "INFORMATION_SCHEMA" not in job.text and "AS one" not in job.text])

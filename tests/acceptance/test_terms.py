@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from projects import backfill
-from shop import execute, make_shop
+from shop import execute, make_shop, spoil
 
 
 @pytest.fixture
@@ -34,6 +34,34 @@ def test_failures_stop_a_run_as_early_as_asked(shop: Path) -> None:
     assert "orders" in fast.stdout.split("failed: ", 1)[1]
     canary = execute(shop, "--canary", "10", "--concurrency", "1")
     assert (canary.returncode, "a date of the canary failed" in canary.stdout) == (1, True)
+
+
+def test_a_stale_date_that_was_tried_in_vain_remains_as_failed(shop: Path) -> None:
+    assert execute(shop).returncode == 0
+    spoil(shop, "UPDATE shop.sums SET written = CURRENT_TIMESTAMP + INTERVAL 1 HOUR WHERE day = '2024-05-08'")
+    unasked = execute(shop, "--older-than", "2024-01-01", "--processor", "orders", "--processor", "trends")
+    assert unasked.returncode == 0 and "remaining" not in unasked.stdout
+    path = shop / "plugins" / "all.py"
+    path.write_text(
+        path.read_text().replace(
+            'complete_when=Rows(), run={"local": Python(rows)}', 'complete_when=Rows(), run={"local": Python(broken)}'
+        )
+    )
+    path.write_text(
+        path.read_text().replace(
+            "def table(name)", "def broken(dates, ctx):\n    raise RuntimeError('no paper')\n\ndef table(name)"
+        )
+    )
+    came = execute(shop, "--cascade", "all", "--processor", "trends")
+    assert came.returncode == 1, came.stdout + came.stderr
+    remaining = came.stdout.split("remaining:", 1)[1]
+    assert "trends 2024-05-09..2024-05-10: stale: failed: no paper" in remaining, remaining
+
+
+def test_what_a_run_was_not_about_is_no_part_of_what_it_came_to(shop: Path) -> None:
+    first = execute(shop, "--layer", "L1").stdout
+    assert "L1 dates 0 (0.0 %) -> 10" in first and "L2 dates" not in first, first
+    assert "L2 dates 0 (0.0 %) -> 10" in execute(shop).stdout
 
 
 def test_a_pipelined_run_in_any_order_fills_the_same(shop: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event
 from time import sleep
@@ -35,7 +36,7 @@ from backfill_core.events import (
 )
 from backfill_core.model.needs import Need
 from backfill_core.model.processor import Gate, Layer
-from backfill_core.model.runs import Service
+from backfill_core.model.runs import SOURCE, Service
 from backfill_core.model.units import Unit
 from backfill_core.model.windows import days as window
 from backfill_core.ports import Call
@@ -267,6 +268,19 @@ def test_budgets_end_a_run_early_with_exit_5() -> None:
     assert state.exit() == (5, "stopped early: 7 units called, as many as allowed, 3 units to go")
     (stopped,) = bench.heard(RunStopped)
     assert stopped.asked
+
+
+def test_a_budget_that_ends_a_run_beside_what_was_blocked_is_no_excuse_for_that() -> None:
+    """The first of the exit codes that apply: somebody has to look at what is blocked, whoever asked for the budget."""
+    source = replace(processor("s"), run=SOURCE)
+    graph = (source, processor("a", "one", Need("s")), processor("b"))
+    for allowed, code in ((False, 1), (True, 5)):
+        bench = Bench(graph, days=5)
+        bench.pen.write("s", day_of(1))
+        state = bench.run(lambda call, _time, pen: pen.all(call), terms=Terms(concurrency=1, max_units=3), allow_blocked=allowed)
+        assert state.ended is not None and state.ended.exit_code == code
+        told = "stopped early: 3 units called, as many as allowed, 3 units to go"
+        assert state.ended.exit_reason == (told if allowed else f"4 blocked when planned, {told}")
 
 
 def test_nothing_leaves_that_would_not_be_back_in_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from backfill_core.model.calendar import CalendarDays
 from backfill_core.model.processor import Gate, Layer
 from backfill_core.model.windows import Days
 from backfill_core.reports.gate_texts import full_verdict_lines, verdict_line
+from backfill_core.run_state import RunState
 
 FIRST, LAST = 20_000, 20_019
 KEYS = "abcd"
@@ -138,9 +140,9 @@ def test_a_verdict_says_what_was_judged(per: Any, told: str | None) -> None:
     held = {FIRST + n: frozenset("a" if n == 3 else KEYS) for n in range(10)}
     verdict = one(per, held)
     if told is None:
-        assert verdict.passed and verdict_line(verdict).startswith("gate passed: L4 at least 80 % of key, all dates together")
+        assert verdict.passed and verdict_line(verdict).startswith("gate g passed: L4 at least 80 % of key, all dates together")
     else:
-        assert f"gate closed: L4 at least 80 % of key, {told}" in verdict_line(verdict)
+        assert f"gate g closed: L4 at least 80 % of key, {told}" in verdict_line(verdict)
 
 
 def test_a_closed_stage_closes_the_layer_and_says_its_sum() -> None:
@@ -148,6 +150,22 @@ def test_a_closed_stage_closes_the_layer_and_says_its_sum() -> None:
     assert verdict.closes_layer and len(verdict.failed) == 10
     assert "all dates together: have 20 of 40. The whole layer is closed." in verdict_line(verdict)
     assert full_verdict_lines(verdict)[1].endswith(": have 20 of 40")
+
+
+@pytest.mark.parametrize(("per", "has"), [("date", "has"), (Days(3), "have"), ("stage", "have")])
+def test_a_gate_that_has_nothing_to_be_measured_against_says_so(per: Any, has: str) -> None:
+    """What the dates around it hold is no measure of a date whose other table is not complete."""
+    full = {FIRST + n: frozenset(KEYS) for n in range(10)}
+    gate = Gate("g", measure="measured", key="key", at_least=0.8, per=per, of="other")
+    lacking = world(full, full, {day: keys for day, keys in full.items() if day != FIRST + 4}, set())
+    verdict = replace(judge_gate(gate, LAYER, lacking, dates(full), DateSet()), withheld={})
+    assert (verdict.closed, verdict.measured, verdict.failed) == (True, False, dates({FIRST + 4}))
+    line = verdict_line(verdict)
+    assert line.startswith("gate g could not be measured, which closes it: L4 at least 80 % of key of other, ")
+    assert f"{has} nothing to be measured against, for other lacks it." in line
+    assert "No unit of this run waits for it. Look: backfill validate --dates 1954-10-09" in line
+    ended = RunState("r1", verdicts=[verdict, one("date", {})])
+    assert ended.exit() == (3, "gate closed: g; gate not to be measured: g")
 
 
 def test_what_is_hoped_for_counts_in_full_in_a_window() -> None:
