@@ -281,8 +281,8 @@ class RunState:
 
     @property
     def first_failed(self) -> Unit | None:
-        """The unit of the earliest date that was tried in vain."""
-        lost = [ending for ending in self.endings if ending.word in (Word.FAILED, Word.DECLINED)]
+        """The unit of the earliest date that was tried in vain, in this run or in those before it."""
+        lost = [ending for ending in self.endings if ending.word in (Word.FAILED, Word.EXHAUSTED, Word.DECLINED)]
         first = min(lost, key=lambda ending: ending.dates.first, default=None)
         return Unit(first.processor, first.dates.first) if first else None
 

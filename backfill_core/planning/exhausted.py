@@ -42,7 +42,8 @@ def exhausted(pipeline: Pipeline, plan: Plan, coverage: Coverage, past: Iterable
         for day, row in days.items():
             if len(row.at) >= most and not _changed(pipeline, plan, coverage, name, day, row.at[-most]):
                 reasons = found.setdefault(name, {})
-                why = f"{row.why} (in {len(row.at)} runs, nothing it reads has changed since)"
+                runs = "1 run" if len(row.at) == 1 else f"{len(row.at)} runs"
+                why = f"{row.why} (in {runs}, nothing it reads has changed since)"
                 reasons[why] = reasons.get(why, DateSet()) | DateSet.from_numbers([day])
     return found
 

@@ -24,7 +24,7 @@ _VARIES = (
 )
 
 #: Words of units that somebody has to do something about.
-LOST = (Word.FAILED, Word.DECLINED, Word.BLOCKED, Word.WITHHELD)
+LOST = (Word.FAILED, Word.EXHAUSTED, Word.DECLINED, Word.BLOCKED, Word.WITHHELD)
 
 
 def cause(why: str) -> str:
@@ -69,7 +69,7 @@ class Cluster:
 
 
 def clusters(state: RunState, words: Collection[Word] = LOST) -> list[Cluster]:
-    """What was lost, by cause: failed before declined, blocked and withheld, the largest of each first."""
+    """What was lost, by cause: failed before exhausted, declined, blocked and withheld, the largest of each first."""
     found: dict[tuple[Word, str], list[Ending]] = {}
     for ending in state.endings:
         if ending.word in words:
@@ -79,8 +79,12 @@ def clusters(state: RunState, words: Collection[Word] = LOST) -> list[Cluster]:
 
 
 def cluster_lines(state: RunState, words: Collection[Word] = LOST) -> list[str]:
-    """A line a cause: how many, why, and one example."""
-    return [_line(each) for each in clusters(state, words)]
+    """A line a cause: how many, why, and one example; and what lets those be called that are held back."""
+    found = clusters(state, words)
+    lines = [_line(each) for each in found]
+    if any(each.word is Word.EXHAUSTED for each in found):
+        lines.append("exhausted units are called once something they read is written, or with --retry-exhausted")
+    return lines
 
 
 def lost_units(state: RunState, words: Collection[Word], text: str | None) -> dict[str, DateSet]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from backfill_core.dates import DateSet
+from backfill_core.dates import DateSet, union
 from backfill_core.events import Word
-from backfill_core.reports.causes import cluster_lines, clusters
+from backfill_core.reports.causes import cause, cluster_lines, clusters
 from backfill_core.reports.event_texts import instructed_line, limits_words
 from backfill_core.reports.gate_texts import verdict_line
 from backfill_core.reports.pace_texts import (
@@ -23,7 +23,7 @@ from backfill_core.reports.pace_texts import (
     slow_lines,
 )
 from backfill_core.reports.plan_texts import blocked_lines
-from backfill_core.reports.remaining import remaining
+from backfill_core.reports.remaining import Gap, remaining
 from backfill_core.reports.trouble_texts import identity_line, sight_line
 from backfill_core.reports.words import WIDTH, dates_words, key_words, number, percent, plural, wrapped
 from backfill_core.run_state import RunState
@@ -246,7 +246,18 @@ def remaining_lines(state: RunState) -> list[str]:
     gaps = remaining(state)
     if not gaps:
         return ["remaining: nothing"]
-    return ["remaining:", *(f"  {gap.processor} {dates_words(gap.dates, most=2)}: {gap.state}: {gap.why}" for gap in gaps)]
+    alike: dict[tuple[str, str, str], list[Gap]] = {}
+    for gap in gaps:
+        alike.setdefault((gap.processor, gap.state, cause(gap.why)), []).append(gap)
+    return ["remaining:", *map(_remaining_line, alike.values())]
+
+
+def _remaining_line(alike: Sequence[Gap]) -> str:
+    """Gaps of one processor in one state for one cause: the very reason, or that of the first as an example."""
+    first = min(alike, key=lambda gap: gap.dates.first)
+    dates = dates_words(union(gap.dates for gap in alike), most=2)
+    why = first.why if len(alike) == 1 else f"{cause(first.why)}, such as {first.dates.first}: {first.why}"
+    return f"  {first.processor} {dates}: {first.state}: {why}"
 
 
 def _layers(coverage: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -152,6 +152,15 @@ def test_retry_carries_out_just_what_failed_for_that_cause(project: Path) -> Non
     assert asked(project, "plan", *SPAN)["totals"]["units"] == 0
 
 
+def test_what_remains_for_the_same_cause_is_one_line(project: Path) -> None:
+    for day in ("03", "07"):
+        (project / f"broken-2024-05-{day}").touch()
+    told = " ".join(execute(project).stdout.split("remaining:", 1)[1].split())
+    told_as = "failed: HTTP 503 for"
+    line = f"orders 2024-05-03, 2024-05-07: missing: {told_as} DATE, such as 2024-05-03: {told_as} 2024-05-03"
+    assert told.startswith(line), told
+
+
 def test_waiting_for_a_held_warehouse_says_for_whom(project: Path) -> None:
     first = begin_slow(project)
     refused = execute(project)

@@ -79,6 +79,9 @@ def test_a_unit_that_fails_run_after_run_is_held_back_until_it_is_asked_for(shop
     assert held.returncode == 1
     assert "exhausted: orders 2024-05-03: the shop is closed (in 3 runs" in held.stdout
     assert "failed: orders" not in held.stdout
+    assert "exhausted 1  the shop is closed (in 3 runs" in held.stdout
+    assert "or with --retry-exhausted" in " ".join(held.stdout.split())
+    assert held.stdout.splitlines()[-1].startswith("next: backfill explain orders 2024-05-03")
     (shop / "closed").unlink()
     assert execute(shop, "--retry-exhausted").returncode == 0
 
