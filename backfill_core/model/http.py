@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
+from backfill_core.model.hosts import host_part
 from backfill_core.model.meanings import Means
 from backfill_core.model.runs import Called
 from backfill_core.model.templates import Secret
@@ -89,6 +90,15 @@ class Http(Called):
     statuses: Mapping[int, Means] = field(default_factory=dict)
     #: For a service that accepts with 202 and works on.
     poll: Poll | None = None
+
+    @property
+    def shares(self) -> str | None:
+        """Its service, or what its address says of where it is: whoever is unwell there is so for all that call it."""
+        if self.service:
+            return self.service.name
+        host = host_part(self.url).rpartition("//")[2]
+        named = host.startswith("${") and host.endswith("}")
+        return host[2:-1] if named else host or None
 
     def meaning(self, status: int) -> Means:
         """What a status means by itself."""

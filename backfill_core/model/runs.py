@@ -58,6 +58,11 @@ class Called:
     seconds: float | None = None
 
     @property
+    def shares(self) -> str | None:
+        """The name of what its calls share with those of others: its service; None: nothing."""
+        return self.service.name if self.service else None
+
+    @property
     def time_limit(self) -> float | None:
         """Seconds a call may take."""
         return self.timeout if self.timeout is not None or self.service is None else self.service.timeout

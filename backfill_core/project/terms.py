@@ -50,12 +50,13 @@ def services_of(session: Session) -> dict[str, Service]:
     found: dict[str, Service] = {}
     for processor in session.pipeline.processors.values():
         spec = processor.spec_for(session.pipeline.runtime)
-        if isinstance(spec, Called) and spec.service is not None:
-            mine = found.setdefault(spec.service.name, spec.service)
-            found[spec.service.name] = replace(
+        if isinstance(spec, Called) and spec.shares:
+            theirs = spec.service or Service(spec.shares)
+            mine = found.setdefault(theirs.name, theirs)
+            found[theirs.name] = replace(
                 mine,
-                in_flight=_least(mine.in_flight, spec.service.in_flight),
-                per_minute=_least(mine.per_minute, spec.service.per_minute),
+                in_flight=_least(mine.in_flight, theirs.in_flight),
+                per_minute=_least(mine.per_minute, theirs.per_minute),
             )
     return found
 

@@ -161,7 +161,7 @@ def _work(
         most=1 if chained else spec.max_dates,
         by_month=spec.by_month,
         along=calendars[pipeline.processors[name].calendar].expected.numbers() if spec.consecutive else (),
-        lanes=(*lanes, service_lane(spec.service.name)) if spec.service else tuple(lanes),
+        lanes=(*lanes, service_lane(spec.shares)) if spec.shares else tuple(lanes),
         # One spec carries a call out: of another kind it is another call.
         together=f"{layer}, {type(spec).__name__} {spec.together}" if spec.together else None,
         in_order=spec.in_order,

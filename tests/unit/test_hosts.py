@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import date
 
+import pytest
+from remote_world import NoFiles
+
+from backfill_core.dates import Span
+from backfill_core.graph import Declared, Pipeline
+from backfill_core.model.calendar import EveryDay
+from backfill_core.model.expectations import Rows
 from backfill_core.model.hosts import audience, host_part, is_private
+from backfill_core.model.http import Http
+from backfill_core.model.processor import Layer, Processor
+from backfill_core.model.runs import Service
+from backfill_core.model.table import Table
+from backfill_core.observe import observe, read_calendars
+from backfill_core.plan import Request
+from backfill_core.planning.make_plan import make_plan
+from backfill_core.scheduling.lanes import service_lane
+from backfill_core.scheduling.work import plan_work
+from backfill_core.testing import MemoryWarehouse
 
 
 @pytest.mark.parametrize(
@@ -50,3 +67,26 @@ def test_plain_http_is_private_on_this_machine_alone(url: str, private: bool) ->
 def test_the_part_of_an_address_that_says_where() -> None:
     assert host_part("${BASE}/x/{date}") == "${BASE}"
     assert host_part("https://l4.test:1/x?a=${KEY}") == "https://l4.test:1"
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (Http("https://l4.test/process-date"), "l4.test"),
+        (Http("http://127.0.0.1:8080/{date}"), "127.0.0.1:8080"),
+        (Http("${L4_URL}/process-date"), "L4_URL"),
+        (Http("https://{dataset}.l4.test/x"), "{dataset}.l4.test"),
+        (Http("https://l4.test/x", service=Service("l4")), "l4"),
+    ],
+)
+def test_calls_to_one_host_share_what_it_asks_for_and_how_well_it_is(spec: Http, name: str) -> None:
+    run = {"run": spec, "layer": "one", "calendar": "daily", "complete_when": Rows()}
+    values = [Processor(each, writes=Table(f"t.{each}", date="day", key=("k",)), **run) for each in ("a", "b")]
+    daily = EveryDay("daily", since=date(2024, 5, 1))
+    pipeline = Pipeline.build([Declared(value, "f.py") for value in (daily, Layer("one"), *values)], "local")
+    span = Span(date(2024, 5, 1), date(2024, 5, 3))
+    calendars = read_calendars(pipeline, NoFiles(3), span)
+    coverage = observe(pipeline, MemoryWarehouse(), NoFiles(3), calendars, span=span, today=date(2024, 5, 9))
+    request = Request(target="t", span=span, today=date(2024, 5, 9), through="one")
+    works = plan_work(pipeline, make_plan(pipeline, coverage, request), calendars)
+    assert [service_lane(name) in work.lanes for work in works] == [True, True]
