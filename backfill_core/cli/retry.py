@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 @carries_out
 @click.pass_obj
 def command(project: str, run: str | None, failed: bool, cause: str | None, target: str | None, how: How) -> None:
-    """Carry out again just those units that failed in RUN (default: the latest), as far as they still lack anything."""
+    """Carry out again just those units that failed in RUN (default: the latest), as far as they still lack anything.
+
+    Those too that failed the same way again and again, which execute holds back.
+    """
     from backfill_core.cli.carrying import carry_out_plan
     from backfill_core.events import Word
     from backfill_core.project.past_runs import read_run
@@ -43,7 +47,7 @@ def command(project: str, run: str | None, failed: bool, cause: str | None, targ
         raise BadUsage(message="--failed means all that failed, --cause a part of it. Type one of them")
     state, _ = read_run(open_place(Path(project), target), run)
     assert state.plan is not None
-    words = (Word.FAILED, Word.DECLINED)
+    words = (Word.FAILED, Word.EXHAUSTED, Word.DECLINED)
     lost = lost_units(state, words, cause)
     if not lost:
         causes = "; ".join(each.told for each in clusters(state, words)[:3])
@@ -52,7 +56,7 @@ def command(project: str, run: str | None, failed: bool, cause: str | None, targ
     session = open_project(Path(project), state.plan.request.target)
     again = f"backfill retry {state.name}" + (f' --cause "{cause}"' if cause else "")
     planning = partial(_plan, session, request=state.plan.request, lost=lost, doing=again)
-    carry_out_plan(session, planning, how, again=again, left=f"{again} --dry-run")
+    carry_out_plan(session, planning, replace(how, retry_exhausted=True), again=again, left=f"{again} --dry-run")
 
 
 def _plan(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from backfill_core.errors import BadSettings, did_you_mean
 from backfill_core.model.runs import Called, Service, Sql
 from backfill_core.plan import Plan
 from backfill_core.project.session import Session
@@ -18,8 +19,12 @@ _MUTATING = 20
 
 
 def terms_of(session: Session, *, concurrency: int | None = None, services: Mapping[str, int] | None = None) -> Terms:
-    """Caps and paces of a project on its target. ``services`` are caps that a person typed; they win."""
+    """Caps and paces of a project on its target. ``services`` are caps that a person typed; they win.
+
+    Raises BadSettings for a limit of something that is not there: it would be kept by nobody.
+    """
     known, limits = services_of(session), session.target.in_flight
+    _check_limits(session, known)
     caps = {service_lane(name): service.in_flight for name, service in known.items() if service.in_flight is not None}
     caps |= {service_lane(name): cap for name, cap in (*limits.services.items(), *(services or {}).items())}
     caps |= {processor_lane(name): cap for name, cap in limits.processors.items()}
@@ -27,6 +32,21 @@ def terms_of(session: Session, *, concurrency: int | None = None, services: Mapp
     paces = {service_lane(name): service.per_minute for name, service in known.items() if service.per_minute is not None}
     paces |= {service_lane(name): pace for name, pace in session.target.per_minute.items()}
     return Terms(concurrency=concurrency or session.target.concurrency or session.settings.concurrency, caps=caps, paces=paces)
+
+
+def _check_limits(session: Session, services: Mapping[str, Service]) -> None:
+    limits, graph = session.target.in_flight, session.pipeline.processors
+    tables = {table.name for processor in graph.values() for table in processor.tables.values()}
+    for key, kind, named, known in (
+        ("in_flight.services", "service", limits.services, services),
+        ("in_flight.processors", "processor", limits.processors, graph),
+        ("in_flight.tables", "table", limits.tables, tables),
+        ("per_minute", "service", session.target.per_minute, services),
+    ):
+        for name in sorted(named.keys() - set(known)):
+            there = f" There are: {', '.join(sorted(known)) or 'none'}"
+            where = f"settings of target {session.target_name}, {key}"
+            raise BadSettings(where=where, problem=f'no {kind} "{name}".{did_you_mean(name, known) or there}')
 
 
 def _most_writers(session: Session) -> dict[str, int]:

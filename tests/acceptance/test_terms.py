@@ -83,6 +83,8 @@ def test_a_unit_that_fails_run_after_run_is_held_back_until_it_is_asked_for(shop
     assert "or with --retry-exhausted" in " ".join(held.stdout.split())
     assert held.stdout.splitlines()[-1].startswith("next: backfill explain orders 2024-05-03")
     (shop / "closed").unlink()
+    again = backfill(shop, "retry", "--cause", "is closed", "--yes")
+    assert (again.returncode, "done orders 2024-05-03" in again.stdout) == (0, True), "whoever names it wants it called"
     assert execute(shop, "--retry-exhausted").returncode == 0
 
 
@@ -118,6 +120,15 @@ def test_caps_in_the_settings_are_read_and_checked(shop: Path) -> None:
     text = settings.read_text(encoding="utf-8")
     settings.write_text(text + '[tool.backfill.targets.local.in_flight]\nprocessors = {orders = 1}\ntables = {"shop.sums" = 1}\n')
     assert execute(shop).returncode == 0
+    for limit, told in (
+        ("in_flight]\nprocessors = {order = 1}", 'in_flight.processors: no processor "order". Did you mean "orders"?'),
+        ('in_flight]\ntables = {"shop.order" = 1}', 'in_flight.tables: no table "shop.order". Did you mean "shop.orders"?'),
+        ("in_flight]\nservices = {l4 = 1}", 'in_flight.services: no service "l4". There are: none'),
+        ("per_minute]\nl4 = 1", 'per_minute: no service "l4". There are: none'),
+    ):
+        settings.write_text(f"{text}[tool.backfill.targets.local.{limit}\n")
+        came = execute(shop, "--force", "--dates", "2024-05-02")
+        assert (came.returncode, came.stderr) == (2, f"error: settings of target local, {told}\n")
     settings.write_text(text + "[tool.backfill.targets.local.in_flight]\nprocesors = {orders = 1}\n")
     came = execute(shop)
     assert came.returncode == 2
