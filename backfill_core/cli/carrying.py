@@ -107,12 +107,11 @@ def carry_out_plan(
             # Looking needs no file for itself alone, and whoever is asked may take their time.
             with free_warehouse(session, read_only=True, wait=how.wait) as warehouse:
                 agreed, _, lines = planning(warehouse)
-            asks = not how.dry_run and agreed.units
-            click.echo("\n".join(lines[:-1] if asks else lines))
             if how.dry_run:
-                click.echo("dry run: nothing was written")
+                click.echo("\n".join([*lines[:-1], "dry run: nothing was written", lines[-1]]))
                 return
-            if asks and not click.confirm(f"Execute {agreed.units:,} units?"):
+            click.echo("\n".join(lines[:-1] if agreed.units else lines))
+            if agreed.units and not click.confirm(f"Execute {agreed.units:,} units?"):
                 click.echo("nothing was run")
                 sys.exit(ExitCode.INTERRUPTED)
         with free_warehouse(session, read_only=False, wait=how.wait) as warehouse:

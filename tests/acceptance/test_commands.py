@@ -130,7 +130,9 @@ def test_what_is_spoiled_is_what_the_next_plan_has(project: Path) -> None:
 
 def test_a_dry_run_writes_nothing(project: Path) -> None:
     before = sorted(path for path in project.rglob("*") if "__pycache__" not in path.parts)
-    assert execute(project, "--dry-run").returncode == 0
+    dry = execute(project, "--dry-run")
+    assert (dry.returncode, dry.stdout.splitlines()[-2]) == (0, "dry run: nothing was written")
+    assert dry.stdout.splitlines()[-1].startswith("next: backfill execute --to ")
     assert before == sorted(path for path in project.rglob("*") if "__pycache__" not in path.parts)
 
 
