@@ -148,14 +148,17 @@ class UnitsUnverified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitsDeferred:
-    """A call of these units failed, and they are not given up: they are called again, or looked at first."""
+    """A call of these units failed, and they are not given up: they are called again, or looked at first.
+
+    Or a call of an earlier run may still be at them.
+    """
 
     at: datetime
     processor: str
     dates: DateSet
     failure: Failure
     why: str
-    #: Which of their calls it was, from 1 on.
+    #: Which of their calls it was, from 1 on; 0: one of an earlier run.
     attempt: int
     #: Not before then.
     again: datetime

@@ -30,6 +30,7 @@ from backfill_core.model.runs import RunSpec
 from backfill_core.observe import observe
 from backfill_core.plan import Plan
 from backfill_core.planning.asked import concerned
+from backfill_core.planning.left_behind import LeftBehind
 from backfill_core.ports import Clock, Holds, Journal, Landing, Listener, Occasion, Runner, Warehouse
 from backfill_core.record import Record
 from backfill_core.reports.jsons import coverage_json
@@ -77,11 +78,13 @@ class Execution:
         allow_shrink: bool = False,
         overridden: Mapping[str, str] | None = None,
         exhausted: Mapping[str, Mapping[str, DateSet]] | None = None,
+        left_behind: Mapping[str, Mapping[int, LeftBehind]] | None = None,
         seconds: Mapping[str, float] | None = None,
     ) -> None:
         """Times in ``terms`` are those of `time.monotonic`; ``seconds`` are what a unit of each processor is known to take.
 
-        ``exhausted`` are units that are not called, by processor and reason. ``allow_shrink`` takes dates that hold fewer keys
+        ``exhausted`` are units that are not called, by processor and reason; ``left_behind`` those that are not called yet, by
+        processor and day number. ``allow_shrink`` takes dates that hold fewer keys
         than before.
         """
         self.pipeline = pipeline
@@ -110,6 +113,7 @@ class Execution:
             self.record,
             world.clock,
             exhausted or {},
+            left_behind or {},
             overridden or {},
         )
         self.flights = Flights(world.runners)

@@ -125,6 +125,15 @@ class Homecoming:
                     self.record.say(UnitsUnverified(at=at, processor=name, dates=unsaid, why=why, again=again))
         self._take_up()
 
+    def wait(self, name: str, dates: DateSet, until: datetime) -> None:
+        """An earlier run called units whose service may still be at them: they have their turn again when it cannot be."""
+        now, at = self.ticks(), self.clock.now()
+        self.scheduler.rests(name, dates, now + (until - at).total_seconds())
+        why = "a call of an earlier run may still be at work"
+        self.record.say(
+            UnitsDeferred(at=at, processor=name, dates=dates, failure=Failure.UNKNOWN, why=why, attempt=0, again=until)
+        )
+
     def _tried_again(self, name: str, dates: DateSet) -> DateSet:
         """Those of claimed dates that had their one retry: if they are not there they failed, unless what they need did."""
         tried = dates & self.scheduler.retried(name)

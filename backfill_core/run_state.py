@@ -152,7 +152,7 @@ class RunState:
                 self._note_empty(event.processor, event.why, event.dates)
                 self._take_spent(event.processor, event.dates)
             case UnitsDeferred():
-                self.deferred += 1
+                self.deferred += event.attempt > 0
                 self._take_spent(event.processor, event.dates)
             case BreakerMoved():
                 self.breakers.pop(event.service, None)

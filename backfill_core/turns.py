@@ -17,6 +17,7 @@ from backfill_core.model.processor import Gate, Layer
 from backfill_core.model.table import Table
 from backfill_core.plan import Plan
 from backfill_core.planning.asked import asked_dates
+from backfill_core.planning.left_behind import LeftBehind
 from backfill_core.ports import Clock
 from backfill_core.record import Record
 from backfill_core.scheduling.scheduler import Scheduler
@@ -42,10 +43,12 @@ class Turns:
         record: Record,
         clock: Clock,
         exhausted: Mapping[str, Mapping[str, DateSet]],
+        left_behind: Mapping[str, Mapping[int, LeftBehind]],
         overridden: Mapping[str, str],
     ) -> None:
         """``exhausted`` are units that failed the same way too often, by processor and reason.
 
+        ``left_behind`` are units that an earlier run called, and whose service may still be at them, by processor and day number.
         ``overridden`` are gates that pass whatever they find, each with why.
         """
         self.pipeline = pipeline
@@ -57,6 +60,7 @@ class Turns:
         self.record = record
         self.clock = clock
         self.exhausted = exhausted
+        self.left_behind = left_behind
         self.overridden = overridden
         self._unsettled = {name: chosen.unsettled for name, chosen in plan.planned().items()}
         self._gates = {stage.layer: stage.gates for stage in plan.stages}
@@ -64,7 +68,11 @@ class Turns:
         self._looked: set[str] = set()
 
     def begin(self) -> None:
-        """Before anything else, in a pipelined run: closes the dates of gates that nothing planned will change."""
+        """Before anything else: what others may still write is expected to change, and in a pipelined run the dates of gates are
+        closed that nothing planned will change.
+        """
+        for name, calls in self.left_behind.items():
+            self.verifier.expects(name, DateSet.from_numbers(list(calls)))
         if self.scheduler.terms.pipelined:
             for stage in self.plan.stages:
                 planned = union(chosen.dates for chosen in stage.processors)
@@ -170,8 +178,27 @@ class Turns:
         for why, held in self.exhausted.get(name, {}).items():
             self.home.end(name, [(Word.EXHAUSTED, why, dates & held)])
             dates -= held
+        dates -= self._wait_for_others(name, dates)
         if dates:
             self.scheduler.admitted(name, dates)
+
+    def _wait_for_others(self, name: str, dates: DateSet) -> DateSet:
+        """Of units at their turn, those that are not called now because a call of an earlier run may have them, or had.
+
+        Such a unit has its turn again when its service can hold no lock for it any more, and is looked at then.
+        """
+        behind = self.left_behind.get(name)
+        if not behind:
+            return DateSet()
+        calls = {day: behind[day] for day in dates.numbers() if day in behind}
+        now = self.clock.now()
+        over = {day: call.left for day, call in calls.items() if call.until <= now}
+        found = self.verifier.found(name, over)
+        self.home.end(name, found)
+        for until in sorted({call.until for call in calls.values() if call.until > now}):
+            days = DateSet.from_numbers([day for day, call in calls.items() if call.until == until])
+            self.home.wait(name, days, until)
+        return union(days for *_, days in found) | DateSet.from_numbers([day for day in calls if day not in over])
 
     def _following(self, name: str, dates: DateSet) -> DateSet:
         """Those of the units that may go in the very call that has what they need.
@@ -179,5 +206,5 @@ class Turns:
         What would be refused even if all of that were there, is found complete or is exhausted waits for its turn.
         """
         dates -= union(days for *_, days in self.live.refused(name, dates, self.scheduler.company_of(name)))
-        dates -= union(self.exhausted.get(name, {}).values())
+        dates -= union(self.exhausted.get(name, {}).values()) | DateSet.from_numbers(list(self.left_behind.get(name, ())))
         return dates - union(days for *_, days in self.verifier.settled(name, dates & self._unsettled[name]))

@@ -86,7 +86,11 @@ class Verifier:
     def leaves(self, batch: Batch) -> None:
         """A call is about to leave: what its dates hold is expected to change."""
         for name in batch.processors:
-            self._touched[name] = self._touched.get(name, DateSet()) | batch.dates
+            self.expects(name, batch.dates)
+
+    def expects(self, name: str, dates: DateSet) -> None:
+        """What a processor's dates hold is expected to change."""
+        self._touched[name] = self._touched.get(name, DateSet()) | dates
 
     def look(self, name: str, dates: DateSet) -> None:
         """Looks at a table again, over the span of those dates."""
@@ -131,6 +135,21 @@ class Verifier:
         return [
             (Word.SKIPPED, "found complete", looked & covered.good),
             (Word.SKIPPED, "no longer expected", looked & covered.states[State.NOT_EXPECTED]),
+        ]
+
+    def found(self, name: str, calls: Mapping[int, datetime]) -> list[Refusal]:
+        """Of dates that a call of an earlier run may have made, those that need none any more. ``calls`` say when theirs left."""
+        dates = DateSet.from_numbers(list(calls))
+        if not dates:
+            return []
+        before = dates & self.live.covered[name].good
+        self.look(name, dates)
+        covered = self.live.covered[name]
+        # Those that were good before are to be written anew: a table that does not tell when it was has not been.
+        old = before - self.live.written_since(name, before, calls) if covered.facts.oldest else before
+        return [
+            (Word.SKIPPED, "found complete", (dates & covered.good) - old),
+            (Word.SKIPPED, "no longer expected", dates & covered.states[State.NOT_EXPECTED]),
         ]
 
     def absorb(self, came: Sequence[tuple[Batch, BatchResult]]) -> None:

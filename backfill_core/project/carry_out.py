@@ -26,6 +26,7 @@ from backfill_core.planning.drift import Drift, drift
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
 from backfill_core.project.checkout import commit_of, user
+from backfill_core.project.exhausted import units_left_behind
 from backfill_core.project.look import Asking, Look, look
 from backfill_core.project.look_at_last import Remembers
 from backfill_core.project.runners import check_environment, open_runners
@@ -129,6 +130,7 @@ def carry_out(
             allow_shrink=ALLOW_SHRINK in (overrides or {}),
             overridden={name[len(GATE) :]: why for name, why in (overrides or {}).items() if name.startswith(GATE)},
             exhausted=exhausted,
+            left_behind=units_left_behind(session, plan, clock.now()),
             seconds=known_seconds(session, plan),
         )
         about = {*pipeline.chosen(plan.request.through, plan.request.processors), *plan.planned()}

@@ -30,6 +30,8 @@ def trouble_line(event: Event, run: str) -> str:
             return ""
         case UnitsDeferred():
             what = f"{event.processor} {dates_words(event.dates, most=1)}: {event.why}"
+            if not event.attempt:
+                return f"waits: {what}. Looked at, and called if it is not there, at {_clock(event.again)}."
             match event.failure:
                 case Failure.UNKNOWN:
                     return f"lost: {what}. The table is looked at first."

@@ -1,13 +1,25 @@
-"""Units that wait for their time: to be called again, or to be looked at before that."""
+"""Units that wait for their time: to be called again, to be looked at before that, or to have their turn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 from backfill_core.scheduling.lanes import NEVER
 from backfill_core.scheduling.retries import Tries
+
+
+class Then(StrEnum):
+    """What becomes of units when their time has come."""
+
+    #: They are called again.
+    CALL = "call"
+    #: They are looked at first.
+    LOOK = "look"
+    #: They have their turn once more.
+    TURN = "turn"
 
 
 class Deferred(NamedTuple):
@@ -19,8 +31,7 @@ class Deferred(NamedTuple):
     name: str
     days: tuple[int, ...]
     tries: Tries
-    #: Whether they are looked at first.
-    look: bool
+    then: Then
 
 
 class Later:
@@ -30,9 +41,9 @@ class Later:
         self._heap: list[Deferred] = []
         self._came = 0
 
-    def put(self, until: float, name: str, days: Sequence[int], tries: Tries, *, look: bool) -> None:
+    def put(self, until: float, name: str, days: Sequence[int], tries: Tries, then: Then) -> None:
         self._came += 1
-        heappush(self._heap, Deferred(until, self._came, name, tuple(days), tries, look))
+        heappush(self._heap, Deferred(until, self._came, name, tuple(days), tries, then))
 
     def ripe(self, now: float) -> Iterator[Deferred]:
         """Takes out what has waited long enough."""

@@ -18,7 +18,7 @@ from backfill_core.scheduling.company import Company
 from backfill_core.scheduling.departures import Departures
 from backfill_core.scheduling.history import History
 from backfill_core.scheduling.lanes import NEVER
-from backfill_core.scheduling.later import Later
+from backfill_core.scheduling.later import Later, Then
 from backfill_core.scheduling.pausing import PROBE_EVERY
 from backfill_core.scheduling.ready import Freed, Ready
 from backfill_core.scheduling.retries import UNTRIED, Tries, back_off
@@ -73,6 +73,11 @@ class Scheduler:
         """Units were judged, and what they need is there."""
         self._departures.enqueue(name, dates.numbers(), UNTRIED)
 
+    def rests(self, name: str, dates: DateSet, until: float) -> None:
+        """Units were judged too early: they have their turn again then."""
+        self.waiting[name] |= dates
+        self._later.put(until, name, dates.numbers(), UNTRIED, Then.TURN)
+
     def may_follow(self, name: str, dates: DateSet) -> None:
         """Units were judged as if those of their call that they need were there: they may go behind them."""
         self._company.may_follow(name, dates.numbers())
@@ -110,7 +115,7 @@ class Scheduler:
                 # What failed in one call comes back together.
                 wait = back_off(work.backoff, tried.strikes, f"{self.terms.seed} {calling.batch.number}")
                 again = now + max(wait, retry_after or 0.0)
-                self._defer(again, name, days, tried, look=False)
+                self._defer(again, name, days, tried, Then.CALL)
                 return Fate.AGAIN, again
             case Failure.UNKNOWN:
                 self._history.tried(name, days, tries)
@@ -140,7 +145,7 @@ class Scheduler:
         for end, days in _grouped(ends).items():
             for tries, group in _grouped({day: self._history.tries(name, day) for day in days}).items():
                 if end > now:
-                    self._defer(end, name, group, tries, look=True)
+                    self._defer(end, name, group, tries, Then.LOOK)
                 else:
                     self._history.retries(name, DateSet.from_numbers(group))
                     self._departures.enqueue(name, group, tries._replace(calls=tries.calls + 1, doubts=tries.doubts + 1))
@@ -206,6 +211,7 @@ class Scheduler:
 
     def claims_due(self, now: float) -> dict[str, DateSet]:
         """Claims to look at now, each told once."""
+        self._ripen(now)
         return self._claims.due(now, idle=self._departures.idle(now))
 
     def next_calls(self, now: float) -> list[Calling]:
@@ -299,19 +305,23 @@ class Scheduler:
         for name, day in freed.behind:
             self._company.near(name, day)
 
-    def _defer(self, until: float, name: str, days: Sequence[int], tries: Tries, *, look: bool) -> None:
+    def _defer(self, until: float, name: str, days: Sequence[int], tries: Tries, then: Then) -> None:
         self._history.tried(name, days, tries)
-        self._later.put(until, name, days, tries, look=look)
+        self._later.put(until, name, days, tries, then)
 
     def _ripen(self, now: float) -> None:
         """Takes in what has waited long enough."""
         for each in self._later.ripe(now):
-            if each.look:
-                dates = DateSet.from_numbers(each.days)
-                self._history.waits(each.name, dates)
-                self._claims.add(each.name, dates, now)
-            else:
-                self._departures.enqueue(each.name, each.days, each.tries)
+            match each.then:
+                case Then.CALL:
+                    self._departures.enqueue(each.name, each.days, each.tries)
+                case Then.LOOK:
+                    dates = DateSet.from_numbers(each.days)
+                    self._history.waits(each.name, dates)
+                    self._claims.add(each.name, dates, now)
+                case Then.TURN:
+                    for day in each.days:
+                        self._stages.ready(each.name, day)
 
 
 def _grouped(of: Mapping[int, _Key]) -> dict[_Key, list[int]]:

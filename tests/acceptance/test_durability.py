@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -12,13 +13,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from backfill_core.project.past_runs import read_run, read_runs
+from backfill_core.events import BatchStarted, Event
+from backfill_core.project.past_runs import read_events, read_run, read_runs
 from backfill_core.project.session import open_place
 from projects import backfill
 from slow_shop import BEGUN, SPAN, ask, asked, begin, begin_slow, end_all, execute, finish, make_slow_shop, wait_for
@@ -162,6 +165,29 @@ def test_a_signal_while_paused_ends_the_run(project: Path) -> None:
     said = finish(running)
     assert running.returncode == 130, said
     assert said.endswith("next: backfill resume r1\n")
+
+
+def test_what_a_killed_run_had_in_flight_is_not_called_again_while_its_service_may_hold_a_lock(project: Path) -> None:
+    plugins = project / "plugins" / "all.py"
+    locked = 'Python(load, max_dates=1, service=Service("desk", in_flight=2, lock=600))'
+    text = plugins.read_text(encoding="utf-8").replace("Python(load, max_dates=1)", locked)
+    plugins.write_text(text.replace("Rows, Sql", "Rows, Service, Sql"), encoding="utf-8")
+    running = begin_slow(project)
+    running.kill()
+    finish(running)
+    (project / "slow").unlink()
+    resumed = ask(project, "resume", "--yes", "--max-duration", "1s")
+    assert resumed.returncode == 5, resumed.stdout + resumed.stderr
+    told = " ".join(resumed.stdout.split())
+    assert re.search(r"waits: orders 2024-05-\d\d[^:]*: a call of an earlier run may still be at work", told), told
+    calls = [{on for event in read_events(open_place(project, None), run)[1] for on in called(event)} for run in ("r1", "r2")]
+    assert calls[0] and not calls[0] & calls[1]
+
+
+def called(event: Event) -> Iterator[tuple[str, date]]:
+    """The units that left, where the event tells of a call."""
+    if isinstance(event, BatchStarted):
+        yield from ((name, on) for name in event.processors for on in event.dates)
 
 
 def test_killed_at_any_moment_and_resumed_the_tables_are_those_of_an_undisturbed_run(project: Path) -> None:
