@@ -95,6 +95,8 @@ def _call_problems(spec: Called) -> Iterator[str]:
             yield f"has {name}={value:g}. It is more than 0; leave it out for no limit"
     if spec.together is not None and isinstance(spec, (Sql, Python)):
         yield f'has together="{spec.together}", but {type(spec).__name__} writes one table a call. Take it away'
+    elif spec.together is not None and (spec.max_dates > 1 or spec.by_month or spec.consecutive):
+        yield f'has together="{spec.together}", and a call that several share has one date. Take away what it says of more dates'
     if spec.in_order and spec.together is None:
         yield 'has in_order=True, and goes with no others. Name their call: together="…"'
 

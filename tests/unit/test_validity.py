@@ -91,6 +91,14 @@ def problems(*values: Any) -> list[str]:
         ({"run": Sql("a.sql", service=Service("s", per_minute=-1))}, "has per_minute=-1. It is more than 0"),
         ({"run": Sql("a.sql", service=Service("s", in_flight=0))}, "has in_flight=0. It is 1 or more"),
         ({"run": Http("https://x.example", in_order=True)}, "has in_order=True, and goes with no others. Name their call"),
+        (
+            {"run": Http("https://l4.test/x", together="all", max_dates=3)},
+            "a call that several share has one date. Take away what",
+        ),
+        (
+            {"run": Http("https://l4.test/x", together="all", by_month=True)},
+            "a call that several share has one date. Take away what",
+        ),
         ({"run": Sql("a.sql", together="all")}, 'has together="all", but Sql writes one table a call. Take it away'),
         ({"rules": (NotNull("n"), NotNull("n", share=0.5))}, 'declares "n not null" twice. Keep one'),
         ({"rules": (Allowed("n", values=()),)}, "allows n no value"),
