@@ -321,6 +321,6 @@ class RunState:
 
 def _closed_words(closed: Sequence[Verdict]) -> Iterator[str]:
     """Which gates closed; those that had nothing to be measured against by themselves."""
-    for how, measured in (("closed", True), ("not to be measured", False)):
+    for how, measured in (("closed", True), ("closed for want of a measure", False)):
         if names := [verdict.gate for verdict in closed if verdict.measured is measured]:
             yield f"gate {how}: {', '.join(names)}"

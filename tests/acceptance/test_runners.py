@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -232,6 +233,41 @@ def test_whatever_a_service_does_the_first_time_the_tables_are_full_in_the_end(
     assert {day: calls.count(day) for day in FAULTS} == {day: 1 if worked else 2 for day, (_, worked) in FAULTS.items()}
     keys = {(asked.body["date"], asked.headers["Idempotency-Key"]) for asked in service.asked}
     assert len(keys) == 16, "a call again is the same call to the service"
+
+
+def test_a_call_that_is_delivered_twice_is_known_by_its_key_or_found_in_the_table(
+    project: Path, secrets: Callable[[Service], None]
+) -> None:
+    """Somebody between repeats each request; for one date the service does not look at the key, and adds its rows twice."""
+    plugins = project / "plugins" / "all.py"
+    text = plugins.read_text(encoding="utf-8").replace("Service, Sign, Table", "Service, Sign, Table, UniqueKey")
+    with_rule = text.replace('run=Http("${SCORING_URL}', 'rules=(UniqueKey(),), run=Http("${SCORING_URL}')
+    plugins.write_text(with_rule, encoding="utf-8")
+    works, keys = scoring(project, lambda _day, _time: None), set[str]()
+
+    def delivered(asked: Asked, before: int) -> Said:
+        day, key = asked.body["date"], asked.headers["Idempotency-Key"]
+        if key not in keys:
+            keys.add(key)
+            return works(asked, before)
+        for name in asked.body["names"] if day == "2024-05-03" else ():
+            lake = project / "lake" / OURS[name]
+            shutil.copy(lake / f"{day}.parquet", lake / f"{day}-again.parquet")
+        return Said(body={"results": [{"name": name, "status": "success"} for name in asked.body["names"]]})
+
+    def twice(asked: Asked, before: int) -> Said:
+        delivered(asked, before)
+        return delivered(asked, before)
+
+    with serving(twice) as service:
+        secrets(service)
+        ran = backfill(project, "execute", *SPAN, "--yes")
+    told = " ".join(ran.stdout.split())
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "failed 2 invalid: unique key" in told and "exit 1: 2 failed" in told, told
+    assert rows(project) == {"orders": 8, "sums": 8, "scores": 10, "ranks": 10}
+    calls = [asked.body["date"] for asked in service.asked]
+    assert {day: calls.count(day) for day in calls} == {"2024-05-01": 1, "2024-05-02": 1, "2024-05-03": 2, "2024-05-04": 1}
 
 
 def test_a_program_that_declines(project: Path, secrets: Callable[[Service], None]) -> None:

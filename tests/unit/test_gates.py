@@ -165,7 +165,7 @@ def test_a_gate_that_has_nothing_to_be_measured_against_says_so(per: Any, has: s
     assert f"{has} nothing to be measured against, for other lacks it." in line
     assert "No unit of this run waits for it. Look: backfill validate --dates 1954-10-09" in line
     ended = RunState("r1", verdicts=[verdict, one("date", {})])
-    assert ended.exit() == (3, "gate closed: g; gate not to be measured: g")
+    assert ended.exit() == (3, "gate closed: g; gate closed for want of a measure: g")
 
 
 def test_what_is_hoped_for_counts_in_full_in_a_window() -> None:
