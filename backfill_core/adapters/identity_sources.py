@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from backfill_core.adapters.identity_tokens import WITHIN, NoIdentityError, Source, Token, read_token
 from backfill_core.replies import words_of
@@ -102,8 +103,14 @@ def _from_google(make: Callable[[Transport], Any], identity: Identity, audience:
 
 def _why(error: Exception, request: Transport, identity: Identity) -> str:
     """Why there are no credentials, without the words of a file or an answer that could not be read."""
+    import requests
+
     if request.refused:
         return request.refused
+    if isinstance(error, requests.RequestException):  # the library asks whoever lets it act as another by itself
+        url = error.request.url if error.request is not None else None
+        host = urlsplit(str(url)).netloc if url else "Google"
+        return f"{host}, which gives them: {'no answer' if isinstance(error, requests.Timeout) else 'no connection'}"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
     if identity.credentials and not request.asked:
@@ -117,7 +124,7 @@ def _found(audience: str, request: Transport) -> Any:
     from google.auth.exceptions import DefaultCredentialsError
     from google.oauth2.id_token import fetch_id_token_credentials
 
-    if request.metadata_host and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+    if _asks_metadata(request):
         return IDTokenCredentials(request, audience, use_metadata_identity_endpoint=True)
     try:
         return fetch_id_token_credentials(audience, request=request)
@@ -129,6 +136,11 @@ def _found(audience: str, request: Transport) -> Any:
         raise NoIdentityError(f"{why}. A user's login gives none either: {_OTHERS}") from None
 
 
+def _asks_metadata(request: Transport) -> bool:
+    """Whether whoever runs this is known to a metadata server that somebody named."""
+    return bool(request.metadata_host) and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+
+
 def _of_key(key: Path, audience: str) -> Any:
     from google.oauth2.service_account import IDTokenCredentials
 
@@ -137,12 +149,16 @@ def _of_key(key: Path, audience: str) -> Any:
 
 def _impersonated(identity: Identity, audience: str, request: Transport) -> Any:
     import google.auth
-    from google.auth import impersonated_credentials
+    from google.auth import compute_engine, impersonated_credentials
+    from google.auth.credentials import DEFAULT_UNIVERSE_DOMAIN
     from google.auth.exceptions import DefaultCredentialsError
     from google.oauth2 import service_account
 
     if identity.credentials:
         source = service_account.Credentials.from_service_account_file(str(identity.credentials), scopes=[_SCOPE])
+    elif _asks_metadata(request):
+        # Named here, for the library would ask for it where Google has a metadata server.
+        source = compute_engine.Credentials(scopes=[_SCOPE], universe_domain=DEFAULT_UNIVERSE_DOMAIN)
     else:
         try:
             source, _ = google.auth.default(scopes=[_SCOPE], request=request)

@@ -344,6 +344,23 @@ def test_whoever_is_found_may_act_as_another(metadata: MetadataServer, tmp_path:
         identity_source(Identity(impersonate=acting))(AUDIENCE)
 
 
+def test_whom_a_named_metadata_server_knows_may_act_as_another(
+    metadata: MetadataServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acting = as_impersonated(metadata, tmp_path, monkeypatch).impersonate
+    found = identity_source(Identity(impersonate=acting, metadata_host=metadata.host))
+    for name, value in {"GCE_METADATA_HOST": "127.0.0.1:1", "CLOUDSDK_CONFIG": str(tmp_path), "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)  # nobody but the one that is named is asked
+    assert (found(AUDIENCE).account, metadata.asked) == (acting, [AUDIENCE])
+    started = time.monotonic()
+    with pytest.raises(NoIdentityError, match=r"^127\.0\.0\.1:1, which gives them: no connection$"):
+        identity_source(Identity(impersonate=acting, metadata_host="127.0.0.1:1"))(AUDIENCE)
+    monkeypatch.setattr("google.auth.iam._IAM_IDTOKEN_ENDPOINT", "http://127.0.0.1:2/{}:generateIdToken")
+    with pytest.raises(NoIdentityError, match=r"^127\.0\.0\.1:2, which gives them: no connection$"):
+        found(AUDIENCE)
+    assert time.monotonic() - started < 5
+
+
 def polled(service: Service) -> Http:
     answer = Answer(status="state", error="error", means={"running": "running", "done": "done"})
     poll = Poll(f"{service.url}/jobs/1", every=0.01, within=20.0)
