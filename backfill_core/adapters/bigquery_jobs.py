@@ -128,6 +128,7 @@ class Jobs:
             try:
                 return call()
             except Exception as error:
+                self._refuse_unserved(error)
                 tries += 1
                 pause = self._pause(error, tries)
                 if failure_of(error) is not Failure.TRANSIENT or monotonic() + pause >= until or self._stopped.wait(pause):

@@ -165,6 +165,30 @@ def test_a_cloud_that_does_not_answer_is_a_line_and_no_traceback(shop: Path, ser
     assert time.monotonic() - started < 15
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", *SPAN),
+        ("plan", *SPAN, "--observe", "partitions"),
+        ("execute", *SPAN, "--yes"),
+        ("execute", *SPAN, "--yes", "--skip-preflight"),
+        ("coverage", *SPAN),
+        ("gaps", *SPAN),
+        ("validate", *SPAN),
+        ("explain", "sums", "2024-05-03"),
+        ("doctor",),
+        ("create-tables",),
+        ("create-tables", "--yes"),
+    ],
+)
+def test_where_nobody_serves_the_address_every_command_says_so_at_once(tmp_path: Path, words: tuple[str, ...]) -> None:
+    started = time.monotonic()
+    came = backfill(write_shop(tmp_path, "http://127.0.0.1:1"), *words)
+    why = "nothing listens at http://127.0.0.1:1/. Start it: python -m backfill_core.testing.local_cloud"
+    assert (came.returncode, came.stderr) == (2, f"error: BigQuery of project shop-project: {why}\n")
+    assert time.monotonic() - started < 10, "a request that is tried again would go on for five minutes"
+
+
 def test_without_credentials_a_line_says_what_to_do(shop: Path, server: BigQueryServer, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = (shop / "backfill.toml").read_text(encoding="utf-8")
     (shop / "backfill.toml").write_text(settings.replace(f'api_endpoint = "{server.url}"', ""), encoding="utf-8")
