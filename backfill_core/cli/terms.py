@@ -107,10 +107,11 @@ class AskedTerms:
         """The terms for a plan of so many units; it is ``now``, and ``ticks`` on the run's clock. Raises BadUsage."""
         from dataclasses import replace
 
-        from backfill_core.project.terms import services_of, terms_of
+        from backfill_core.project.set_names import services_of
+        from backfill_core.project.terms import terms_of
         from backfill_core.scheduling.terms import Priority
 
-        known = services_of(session)
+        known = services_of(session.pipeline)
         for name, _ in self.services:
             if name not in known:
                 services = ", ".join(sorted(known)) or "none"

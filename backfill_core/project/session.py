@@ -24,6 +24,7 @@ from backfill_core.observe import closed_span, observe, read_calendars, season_s
 from backfill_core.ports import Holds, Warehouse
 from backfill_core.project.load import check_sql_files, load_project
 from backfill_core.project.reviews import check_range, read_reviews
+from backfill_core.project.set_names import check_set_names
 from backfill_core.project.settings import GcpTarget, LocalTarget, Settings, Target
 from backfill_core.project.settings_sources import environment, find_root, load_settings, settings_file
 from backfill_core.project.targets import file_resource, holds_of, open_warehouse
@@ -232,6 +233,7 @@ def open_project(folder: Path, target: str | None) -> Session:
         warnings.append(f"warehouse {place.target.warehouse} is not there yet; the first run makes it")
     pipeline = Pipeline.build(found, place.target.runtime)
     check_sql_files(place.root, pipeline)
+    check_set_names(pipeline, place.root, place.target_name, place.target)
     if place.target.prefix or place.target.datasets:
         from backfill_core.project.passing_on import check_services_told
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from backfill_core.errors import BadSettings
-from backfill_core.project.session import open_place
+from backfill_core.project.session import open_place, open_project
 from backfill_core.project.settings import GcpTarget
 from backfill_core.project.settings_sources import environment, find_root, load_settings, origin, read_layers
 from backfill_core.project.shown_settings import leaves, masked
+from projects import copy_of_reference
 
 CLOUD = '[targets.cloud]\nruntime = "gcp"\nproject = "p"\nlanding = "landing"\n'
 
@@ -127,3 +128,39 @@ def test_the_environment_is_told_as_dotenv_is(tmp_path: Path, monkeypatch: pytes
         BadSettings, match=r'environment: no setting "targets\.cloud\.metadata_hots"\. Did you mean "metadata_host"'
     ):
         load_settings(settings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("in_flight = { services = { l44 = 2 } }", 'in_flight.services: no service "l44" in this project. Did you mean "l4"?'),
+        ("in_flight = { services = { x = 2 } }", 'in_flight.services: no service "x" in this project. There are: l3, l4, l5'),
+        (
+            "in_flight = { processors = { player_dayly_cache = 2 } }",
+            'in_flight.processors: no processor "player_dayly_cache" in this project. Did you mean "player_daily_cache"?',
+        ),
+        (
+            'in_flight = { tables = { "nba_raw.player_shot" = 2 } }',
+            'in_flight.tables: no table "nba_raw.player_shot" in this project. Did you mean "nba_raw.player_shots"?',
+        ),
+        ("per_minute = { l_3 = 2 }", 'per_minute: no service "l_3" in this project. Did you mean "l3"?'),
+        ('datasets = { nba_rwa = "x" }', 'datasets: no dataset "nba_rwa" in this project. Did you mean "nba_raw"?'),
+    ],
+)
+def test_names_that_the_project_does_not_have_are_told(tmp_path: Path, given: str, told: str) -> None:
+    project = copy_of_reference(tmp_path, "2024-10-01")
+    with (project / "pyproject.toml").open("a", encoding="utf-8") as settings:
+        settings.write(given)  # of the last target, which is gcp
+    with pytest.raises(BadSettings) as raised:
+        open_project(project, "gcp")
+    assert str(raised.value) == f"pyproject.toml [tool.backfill]: targets.gcp.{told}"
+
+
+def test_names_that_the_project_has_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = copy_of_reference(tmp_path, "2024-10-01")
+    monkeypatch.setenv("BACKFILL_TARGETS__GCP__IN_FLIGHT__SERVICES__L4", "2")
+    monkeypatch.setenv("BACKFILL_TARGETS__GCP__PER_MINUTE__L3", "30")
+    assert open_project(project, "gcp").target.in_flight.services == {"l4": 2}
+    monkeypatch.setenv("BACKFILL_TARGETS__GCP__PER_MINUTE__L33", "30")
+    with pytest.raises(BadSettings, match=r'^environment: targets\.gcp\.per_minute: no service "l33"'):
+        open_project(project, "gcp")
