@@ -81,7 +81,7 @@ class Jobs:
 
     def run(self, query: Query, *, job: str, labels: Mapping[str, str], within: float) -> list[tuple[Any, ...]]:
         """The rows of the job of that id: sent if it is not there yet, else only waited for."""
-        until = monotonic() + within
+        until = self._until(within)
         tries, this = 0, job
         while True:
             try:
@@ -121,7 +121,7 @@ class Jobs:
 
     def persisting(self, call: Callable[[], _T], *, within: float) -> _T:
         """What a call returns, made again while what it raises may pass, for so many seconds. Raises what it raised last."""
-        until = monotonic() + within
+        until = self._until(within)
         tries = 0
         while True:
             self._ends.at = until
@@ -138,12 +138,13 @@ class Jobs:
 
     def dry_run(self, query: Query, *, within: float) -> bigquery.QueryJob:
         """What a query would read and return; nothing is read, and nothing is paid."""
-        return self.persisting(lambda: self._insert(query, new_id("dry"), {}, monotonic() + within, dry=True), within=within)
+        until = self._until(within)
+        return self.persisting(lambda: self._insert(query, new_id("dry"), {}, until, dry=True), within=within)
 
     def created(self, query: Query, *, within: float) -> datetime:
         """When BigQuery says that the job of a query was made."""
-        name = new_id("clock")
-        job = self.persisting(lambda: self._insert(query, name, self.labels.of(""), monotonic() + within), within=within)
+        name, until = new_id("clock"), self._until(within)
+        job = self.persisting(lambda: self._insert(query, name, self.labels.of(""), until), within=within)
         found: datetime = job.created
         return found
 
@@ -181,6 +182,11 @@ class Jobs:
     def _pause(self, error: BaseException, tries: int) -> float:
         """Seconds to wait before another try: as the server says, else longer each time, and not all who wait the same."""
         return retry_after(error) or min(8.0, self.account.first_pause * 2 ** (tries - 1)) * random.uniform(0.6, 1.0)
+
+    def _until(self, within: float) -> float:
+        """When so many seconds are over, on the monotonic clock; to load Google's library takes none of them."""
+        self.client()
+        return monotonic() + within
 
     def _most(self) -> float:
         """Seconds that a request may take: those of any, or what is left to the call that it is made for."""
