@@ -98,7 +98,20 @@ COLUMNS = {
 }
 
 
+#: Tables that refuse a question without a filter on their partitions.
+FILTERED = frozenset(
+    (
+        "nba_raw.bdl_player_boxscores",
+        "nba_raw.nbac_schedule",
+        "nba_analytics.team_offense_game_summary",
+        "nba_predictions.ml_feature_store_v2",
+        "nba_predictions.player_prop_predictions",
+    )
+)
+
+
 def create_table(name: str, day: str) -> str:
     """The statement that makes a table, partitioned by its date column."""
     columns = " ".join(COLUMNS[name].split())
-    return f"CREATE TABLE IF NOT EXISTS {{table}} ({columns}, processed_at TIMESTAMP) PARTITION BY {day}"
+    options = " OPTIONS (require_partition_filter = TRUE)" if name in FILTERED else ""
+    return f"CREATE TABLE IF NOT EXISTS {{table}} ({columns}, processed_at TIMESTAMP) PARTITION BY {day}{options}"

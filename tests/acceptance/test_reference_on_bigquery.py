@@ -46,6 +46,27 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session,
         yield opened, server
 
 
+#: Tables that BigQuery answers no question about unless it filters their partitions.
+FILTERED = {
+    "bdl_player_boxscores",
+    "nbac_schedule",
+    "team_offense_game_summary",
+    "ml_feature_store_v2",
+    "player_prop_predictions",
+}
+
+
+def test_declared_tables_are_partitioned_by_their_dates_and_want_a_filter_where_the_real_ones_do(
+    session: tuple[Session, BigQueryServer],
+) -> None:
+    opened, server = session
+    tables = [table for processor in opened.pipeline.processors.values() for table in processor.tables.values()]
+    held = {table.name: server.engine.tables[table.dataset, table.short] for table in tables}
+    assert {table.name: table.date for table in tables} == {name: each.partition for name, each in held.items()}
+    assert {name.partition(".")[2] for name, each in held.items() if each.require_filter} == FILTERED
+    assert opened.pipeline.processors.keys() >= FILTERED
+
+
 def test_a_season_is_planned_within_the_budget_and_reads_no_partition_of_another(session: tuple[Session, BigQueryServer]) -> None:
     opened, server = session
     calendars = read_calendars(opened.pipeline, opened.landing, SPAN)
