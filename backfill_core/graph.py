@@ -108,6 +108,16 @@ class Pipeline:
         """Whether anything of that layer can be run here, rather than only observed."""
         return any(self.runs(processor.name) for processor in self.within(layer))
 
+    def schedule_tables(self) -> dict[str, Table]:
+        """The tables that calendars are read from on this runtime, by the calendar's name."""
+        found = {}
+        for calendar in self.calendars.values():
+            if isinstance(calendar, Schedule) and self.runtime in calendar.tables:
+                table = self.processors[calendar.tables[self.runtime]].writes
+                assert isinstance(table, Table), "that was checked"
+                found[calendar.name] = table
+        return found
+
     def runs(self, name: str) -> bool:
         return not isinstance(self.processors[name].spec_for(self.runtime), Source)
 
@@ -271,6 +281,7 @@ class _Builder:
                     self._known(declared, "processor", upstream, self.processors, f'processor "{name}"')
             if processor.spec_for(self.runtime) is None:
                 self._wrong(declared, f'processor "{name}" has no run spec for runtime "{self.runtime}". Add one to run={{…}}')
+        self._check_schedule_tables()
         said: dict[str, str] = {}
         for name, layer in self.layers.items():
             declared = self.where["layer", name]
@@ -282,6 +293,18 @@ class _Builder:
                 self._known(declared, "processor", other, self.processors, f'layer "{name}"')
             for before in layer.after:
                 self._known(declared, "layer", before, self.layers, f'layer "{name}"')
+
+    def _check_schedule_tables(self) -> None:
+        for name, calendar in self.calendars.items():
+            other = calendar.tables.get(self.runtime) if isinstance(calendar, Schedule) else None
+            declared = self.where["calendar", name]
+            if other is None or not self._known(declared, "processor", other, self.processors, f'calendar "{name}"'):
+                continue
+            if not isinstance(self.processors[other].writes, Table):
+                self._wrong(declared, f'calendar "{name}" is read from "{other}", which writes no table')
+            elif not isinstance(self.processors[other].spec_for(self.runtime), Source):
+                what = f'calendar "{name}" is read from "{other}", which a run fills: that says nothing of what is expected'
+                self._wrong(declared, f'{what}. Let others fill it: run={{"{self.runtime}": SOURCE}}')
 
     def _check_writers(self) -> None:
         writers: dict[str, list[tuple[str, Table | Files]]] = {}

@@ -36,19 +36,23 @@ def read_calendars(pipeline: Pipeline, landing: Landing, span: Span) -> dict[str
     InvalidProject for windows that no season is long enough for.
     """
     wide = Span(max(day_of(0), span.first - _LOOK_BACK), span.last)
-    calendars = {name: _read_calendar(calendar, landing, wide) for name, calendar in sorted(pipeline.calendars.items())}
+    tables = pipeline.schedule_tables()
+    calendars = {
+        name: _read_calendar(calendar, landing, wide, tables.get(name)) for name, calendar in sorted(pipeline.calendars.items())
+    }
     problems = window_problems(pipeline, calendars)
     if problems:
         raise InvalidProject(problems)
     return calendars
 
 
-def _read_calendar(calendar: Calendar, landing: Landing, span: Span) -> CalendarDays:
+def _read_calendar(calendar: Calendar, landing: Landing, span: Span, table: Table | None) -> CalendarDays:
     if not isinstance(calendar, Schedule):
         return calendar_days(calendar, span)
     days = calendar_days(calendar, span, landing.schedule(calendar))
     if not days.expected:
-        raise EmptyCalendar(calendar=calendar.name, problem=f"no expected entry in {landing.describe(calendar.files)}")
+        where = table.name if table else landing.describe(calendar.files)
+        raise EmptyCalendar(calendar=calendar.name, problem=f"no expected entry in {where}")
     return days
 
 

@@ -48,7 +48,7 @@ class Landing(Protocol):
     """Files that others leave, below a target's landing folder."""
 
     def schedule(self, calendar: Schedule) -> tuple[ScheduleEntry, ...]:
-        """Every entry of a schedule's files. Raises LandingError."""
+        """Every entry of a schedule, of its files or its table. Raises LandingError; of a table what `TableSchedules` raises."""
 
     def files(self, source: Files) -> Mapping[str, int]:
         """The files of a source by path, with the microseconds since 1970 at which each was last changed."""

@@ -5,6 +5,7 @@ from backfill_core import Layer, Schedule
 NBA = Schedule(
     "nba",
     files="nbac_schedule/*.csv",
+    tables={"gcp": "nbac_schedule"},
     date="game_date",
     key="game_id",
     season="season",

@@ -43,7 +43,7 @@ class Monthly:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A calendar read from schedule files: which games are played when.
+    """A calendar read from schedule files, or where a runtime has one from a table: which games are played when.
 
     An entry counts when its type is in ``expected`` or its key in ``include``, and its key is not in ``exclude``.
     """
@@ -52,6 +52,9 @@ class Schedule:
     _: KW_ONLY
     #: Landing files, as a glob below the target's landing folder; CSV with a header.
     files: str
+    #: By runtime, the processor whose table is read there instead, with the same columns. It is a source: what a plan fills says
+    #: nothing of what is expected.
+    tables: Mapping[str, str] = field(default_factory=dict)
     date: str
     key: str
     season: str

@@ -51,9 +51,11 @@ def calendar_problems(calendar: Calendar) -> Iterator[str]:
         case Monthly(day=day):
             if day not in range(1, 32):
                 yield f'calendar "{calendar.name}" expects nothing: day {day} never comes. Days go from 1 to 31'
-        case Schedule(expected=expected, include=include):
+        case Schedule(expected=expected, include=include, tables=tables):
             if not expected and not include:
                 yield f'calendar "{calendar.name}" expects nothing: name a type in expected=(…)'
+            for runtime in sorted(tables.keys() - {"gcp"}):
+                yield f'calendar "{calendar.name}" names a table for runtime "{runtime}". Only gcp reads one; others read files'
 
 
 def processor_problems(

@@ -132,12 +132,12 @@ def _landing(session: Session) -> Iterator[Finding]:
     pipeline = session.pipeline
     read = any(isinstance(processor.writes, Files) for processor in pipeline.processors.values())
     read = read or any(isinstance(calendar, Schedule) for calendar in pipeline.calendars.values())
-    if read and not session.landing.root.is_dir():
-        yield Finding(what=f"landing folder {session.landing.root} is not there: make it, or name another", stops=False)
+    if read and not session.landing_files.root.is_dir():
+        yield Finding(what=f"landing folder {session.landing_files.root} is not there: make it, or name another", stops=False)
         return
     for name, processor in pipeline.processors.items():
-        if isinstance(processor.writes, Files) and not session.landing.files(processor.writes):
-            where = session.landing.describe(processor.writes.pattern)
+        if isinstance(processor.writes, Files) and not session.landing_files.files(processor.writes):
+            where = session.landing_files.describe(processor.writes.pattern)
             yield Finding(what=f"{name} has no file: {where}. Put them there, or name another landing folder", stops=False)
 
 

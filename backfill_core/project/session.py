@@ -21,7 +21,7 @@ from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import CalendarDays, Schedule
 from backfill_core.model.reviews import Accepted, Reviews
 from backfill_core.observe import closed_span, observe, read_calendars, season_span
-from backfill_core.ports import Holds, Warehouse
+from backfill_core.ports import Holds, Landing, Warehouse
 from backfill_core.project.load import check_sql_files, load_project
 from backfill_core.project.reviews import check_range, read_reviews
 from backfill_core.project.set_names import check_set_names
@@ -31,6 +31,7 @@ from backfill_core.project.targets import file_resource, holds_of, open_warehous
 from backfill_core.reports.words import Head
 
 if TYPE_CHECKING:
+    from backfill_core.adapters.bigquery_schedules import TableSchedules
     from backfill_core.project.targets import OpenWarehouse
 
 #: Folder of a project in which runs are remembered.
@@ -113,8 +114,16 @@ class Session(Place):
     #: What people waived and accepted, whatever the target and the day.
     reviews: Reviews
 
+    #: Schedules that stand in tables of the target; None: all stand in landing files.
+    schedules: TableSchedules | None
+
     @property
-    def landing(self) -> LandingFiles:
+    def landing(self) -> Landing:
+        """Where landing files are looked for, and schedules read."""
+        return self.schedules or self.landing_files
+
+    @property
+    def landing_files(self) -> LandingFiles:
         return LandingFiles(self.root / self.target.landing)
 
     def today(self, override: date | None) -> date:
@@ -130,9 +139,16 @@ class Session(Place):
             self._refuse_held(self.target, otherwise)
         warehouse = open_warehouse(self.target, self.root, self.pipeline, read_only=read_only)
         try:
-            yield warehouse
+            with self._lent(warehouse):
+                yield warehouse
         finally:
             warehouse.close()
+
+    def _lent(self, warehouse: OpenWarehouse) -> AbstractContextManager[None]:
+        """Schedules that stand in tables are asked of the warehouse that is open."""
+        if self.schedules is None or isinstance(self.target, LocalTarget):
+            return nullcontext()
+        return self.schedules.lent(warehouse)  # type: ignore[arg-type]  # of such a target it is BigQuery's
 
     def looked_through(self, *, last_observed: bool) -> AbstractContextManager[OpenWarehouse | None]:
         """The warehouse, opened to be read; none where what a run last observed will do."""
@@ -239,6 +255,7 @@ def open_project(folder: Path, target: str | None) -> Session:
 
         check_services_told(pipeline, place.target_name, place.target)
     return Session(
+        schedules=_schedules(place, pipeline),
         root=place.root,
         settings=place.settings,
         target_name=place.target_name,
@@ -248,3 +265,19 @@ def open_project(folder: Path, target: str | None) -> Session:
         warnings=tuple(warnings),
         reviews=read_reviews(place.root, pipeline),
     )
+
+
+def _schedules(place: Place, pipeline: Pipeline) -> TableSchedules | None:
+    """The schedules that stand in tables of the target, if any."""
+    tables = pipeline.schedule_tables()
+    if not tables:
+        return None
+    from backfill_core.adapters.bigquery_schedules import TableSchedules
+    from backfill_core.adapters.bigquery_warehouse import BigQueryWarehouse
+
+    def opened() -> BigQueryWarehouse:
+        warehouse = open_warehouse(place.target, place.root, pipeline, read_only=True)
+        assert isinstance(warehouse, BigQueryWarehouse), "nowhere else are schedules in tables"
+        return warehouse
+
+    return TableSchedules(LandingFiles(place.root / place.target.landing), tables, opened)

@@ -50,11 +50,7 @@ def _measure_json(pipeline: Pipeline, measure: Forecast) -> dict[str, Any]:
 def measures(pipeline: Pipeline, coverage: Coverage, dates: DateSet | None = None) -> list[Forecast]:
     """How far each measured layer is, with nothing planned; over the span, or over those dates of it."""
     span = DateSet.of_span(coverage.span) if dates is None else dates
-    return [
-        forecast(coverage, layer, DateSet(), span)
-        for layer in pipeline.layers
-        if layer.measured_by and pipeline.runs_in(layer.name)
-    ]
+    return [forecast(coverage, layer, DateSet(), span) for layer in pipeline.layers if layer.measured_by]
 
 
 def carried_into(pipeline: Pipeline, coverage: Coverage, measure: Forecast) -> Carried | None:

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 from backfill_core.dates import Span
 from backfill_core.errors import BackfillError, BadUsage
 from backfill_core.graph import Pipeline
+from backfill_core.model.calendar import Schedule
 from backfill_core.model.hosts import is_loopback
 from backfill_core.model.http import Http
 from backfill_core.model.table import Table
@@ -105,6 +106,7 @@ class LocalCloud:
             make_tables(self.bigquery, session.pipeline, self.names)
             if source is not None:
                 copy_rows(self.bigquery, source)
+            bring_schedules(self.bigquery, session, self.names)
             self._serve(_plans(session.pipeline, variables, self.not_served), jobs or {}, pace, up)
             self._up = up.pop_all()
 
@@ -149,9 +151,10 @@ class LocalCloud:
         found, _ = load_project(session.root)
         pipeline = Pipeline.build(found, "local")
         today = session.today(None)
-        calendars = read_calendars(pipeline, session.landing, Span(session.settings.from_ or today, date(today.year + 1, 12, 31)))
+        landing, span = session.landing_files, Span(session.settings.from_ or today, date(today.year + 1, 12, 31))
+        calendars = read_calendars(pipeline, landing, span)
         names = Names(datasets=self.names.datasets, prefix=self.names.prefix)
-        return LocalJobs(pipeline, self.bigquery.engine, names, calendars, session.root, session.landing.root)
+        return LocalJobs(pipeline, self.bigquery.engine, names, calendars, session.root, landing.root)
 
 
 def make_tables(server: BigQueryServer, pipeline: Pipeline, names: Names) -> None:
@@ -175,6 +178,20 @@ def copy_rows(server: BigQueryServer, source: Path) -> None:
         cursor.execute(f'INSERT INTO "{dataset}"."{name}" BY NAME SELECT * FROM sample."{dataset}"."{name}"')
     cursor.execute("DETACH sample")
     cursor.close()
+
+
+def bring_schedules(server: BigQueryServer, session: Session, names: Names) -> None:
+    """Puts into the tables that calendars are read from what their files have beside: an embedded target loads no more of them
+    than is expected."""
+    for name, table in session.pipeline.schedule_tables().items():
+        calendar = session.pipeline.calendars[name]
+        dataset, short = names.parts(table)[-2:]
+        assert isinstance(calendar, Schedule), "no other stands in a table"
+        there = {row[calendar.key] for row in server.engine.rows(dataset, short)}
+        entries = [entry for entry in session.landing_files.schedule(calendar) if entry.key not in there]
+        columns = (table.date, calendar.key, calendar.season, calendar.type)
+        rows = [dict(zip(columns, (entry.day, entry.key, entry.season, entry.type), strict=True)) for entry in entries]
+        server.engine.load(dataset, short, rows)
 
 
 def _plans(pipeline: Pipeline, variables: Mapping[str, str] | None, not_served: dict[str, str]) -> dict[str, _Plan]:

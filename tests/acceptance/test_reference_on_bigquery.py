@@ -32,13 +32,13 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session,
     with BigQueryServer("local-cloud") as server:
         with (project / "pyproject.toml").open("a", encoding="utf-8") as settings:
             settings.write(f'api_endpoint = "{server.url}"\n')  # of the last target, which is gcp
-        schedule = project / "landing" / "nbac_schedule" / "2024.csv"
-        schedule.parent.mkdir(parents=True)
-        days = [SPAN.first + timedelta(days=n) for n in range((SPAN.last - SPAN.first).days + 1)]
-        games = [f"{day},002240{n:04},2024-25,002" for n, day in enumerate(days)]
-        schedule.write_text("\n".join(["game_date,game_id,season,game_type", *games, ""]), encoding="utf-8")
         opened = open_project(project, "gcp")
         make_tables(server, opened.pipeline, Names(project="local-cloud"))
+        days = [SPAN.first + timedelta(days=n) for n in range((SPAN.last - SPAN.first).days + 1)]
+        games = [{"game_date": day, "game_id": f"002240{n:04}", "season": "2024-25"} for n, day in enumerate(days)]
+        server.engine.load("nba_raw", "nbac_schedule", [game | {"game_type": "002"} for game in games])
+        assert len(read_calendars(opened.pipeline, opened.landing, SPAN)["nba"].expected) == len(games)
+        server.engine.create("nba_raw", "nbac_schedule", server.engine.tables["nba_raw", "nbac_schedule"])  # empty again
         for (dataset, name), held in server.engine.tables.items():
             stamps = {column: datetime(2019, 11, 6, tzinfo=UTC) for column, kind in held.columns.items() if kind == "TIMESTAMP"}
             dates = {column: LONG_AGO for column, kind in held.columns.items() if kind == "DATE"}
@@ -70,6 +70,9 @@ def test_declared_tables_are_partitioned_by_their_dates_and_want_a_filter_where_
 def test_a_season_is_planned_within_the_budget_and_reads_no_partition_of_another(session: tuple[Session, BigQueryServer]) -> None:
     opened, server = session
     calendars = read_calendars(opened.pipeline, opened.landing, SPAN)
+    (schedule,) = server.sent("ask")  # the one query of a calendar: it has been read, and is not asked for again
+    assert "`nbac_schedule`" in schedule.text and "BETWEEN @first_t AND @last_t" in schedule.text
+    server.jobs.clear()
     questions = table_questions(opened.pipeline, calendars, reach_of(opened.pipeline, calendars, SPAN))
     budget = sum(question.queries for about in questions.values() for question in about.values())
     datasets = {table.dataset for processor in opened.pipeline.processors.values() for table in processor.tables.values()}

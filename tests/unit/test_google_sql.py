@@ -18,6 +18,7 @@ from test_reference_sql import QUERIES, TABLES, columns_of, expected_columns, go
 from backfill_core.adapters.bigquery_partitions import PARTITIONS as PARTITIONS_TEXT
 from backfill_core.adapters.bigquery_warehouse import COLUMNS as COLUMNS_TEXT
 from backfill_core.dates import DateSet, Span, day_number
+from backfill_core.model.calendar import Schedule
 from backfill_core.model.processor import Processor
 from backfill_core.model.table import Table
 from backfill_core.project.load import load_project
@@ -34,6 +35,7 @@ from backfill_core.queries.question import (
     TableQuestion,
 )
 from backfill_core.queries.replacing import replacing
+from backfill_core.queries.schedule_sql import schedule_entries, schedule_query
 from backfill_core.queries.sql import QuestionSql, naming_query
 from projects import ROOT
 
@@ -320,6 +322,19 @@ def test_google_and_duckdb_return_the_same_rows(google: Google, embedded: duckdb
             assert sorted(google.rows(theirs), key=repr) == sorted(same, key=repr), theirs.text
             told += len(found)
     assert told > 500
+
+
+def test_a_schedule_is_read_the_same_by_both(google: Google, embedded: duckdb.DuckDBPyConnection) -> None:
+    for table in (BY_DAY, STAMPED, WRITTEN, replace(BY_DAY, only={"source": "api"})):
+        calendar = Schedule("games", files="none", date="day", key="player", season="team", type="points", expected=("1",))
+        theirs, ours = (schedule_query(calendar, table, dialect, Names()) for dialect in (BIGQUERY, DUCKDB))
+        found = embedded.execute(ours.text, dict(ours.params)).fetchall()
+        same = [((day - _1970).days, *texts) for day, *texts in found]
+        assert sorted(google.rows(theirs), key=repr) == sorted(same, key=repr), theirs.text
+        assert len(set(found)) == len(found) > 10
+        day = f"t.{BIGQUERY.name(table.date)}"
+        assert f"WHERE {day} BETWEEN" in theirs.text or f"WHERE {day} >=" in theirs.text, "some tables want a filter"
+        assert {"", "a"} <= {entry.key for entry in schedule_entries(found)}
 
 
 def test_what_is_packed_for_a_script_comes_out_as_it_was(google: Google, embedded: duckdb.DuckDBPyConnection) -> None:

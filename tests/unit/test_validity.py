@@ -157,6 +157,10 @@ def test_a_processor(changed: dict[str, Any], told: str) -> None:
         (Monthly("odd", day=0), 'calendar "odd" expects nothing: day 0 never comes. Days go from 1 to 31'),
         (replace(GAMES, name="odd", expected=()), 'calendar "odd" expects nothing: name a type in expected=(…)'),
         (
+            replace(GAMES, name="odd", tables={"local": "lines"}),
+            'calendar "odd" names a table for runtime "local". Only gcp reads one; others read files',
+        ),
+        (
             Layer("odd", gates=(Gate("g", measure="lines", key="player", at_least=80),)),
             'gate "g" has a share of 80. Shares go from above 0 to 1',
         ),
@@ -164,6 +168,26 @@ def test_a_processor(changed: dict[str, Any], told: str) -> None:
 )
 def test_calendars_and_gates(value: Any, told: str) -> None:
     assert problems(value) == [told]
+
+
+FILLED = "which a run fills: that says nothing of what is expected"
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("lnes", 'calendar "odd" names processor "lnes", which nothing declares. Did you mean "lines"?'),
+        ("feed", 'calendar "odd" is read from "feed", which writes no table'),
+        ("sums", f'calendar "odd" is read from "sums", {FILLED}. Let others fill it: run={{"gcp": SOURCE}}'),
+    ],
+)
+def test_a_calendar_is_read_from_a_table_that_others_fill(named: str, told: str) -> None:
+    filled = replace(SUMS, run={"gcp": Sql("sums.sql")})
+    odd = replace(GAMES, name="odd", tables={"gcp": named})
+    values = [Declared(value, "plugins/box.py", 7) for value in (Layer("raw"), GAMES, FEED, LINES, filled, odd)]
+    with pytest.raises(InvalidProject) as caught:
+        Pipeline.build(values, runtime="gcp")
+    assert [problem.what for problem in caught.value.problems] == [told]
 
 
 def known(*spans: tuple[date, date]) -> dict[str, CalendarDays]:
