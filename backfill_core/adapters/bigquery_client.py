@@ -1,4 +1,4 @@
-"""Google's BigQuery client, made so that every request of it ends."""
+"""Google's BigQuery client, and the session that it asks through, made so that every request ends."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from backfill_core.errors import CloudError, Failure
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
+
+#: What serves a cloud of one's own.
+LOCAL_CLOUD = "python -m backfill_core.testing.local_cloud"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,22 +36,34 @@ class Account:
 
 
 def connect(account: Account, most: Callable[[], float]) -> bigquery.Client:
-    """Google's client, whose requests may each take as many seconds as ``most`` says then.
+    """Google's client, whose requests may each take as many seconds as ``most`` says then. Raises as `open_session` does."""
+    from google.cloud import bigquery
 
-    It has no credentials where BigQuery is served on this machine. Raises CloudError where there should be some and are none.
+    session = open_session(account, most)
+    options = {"api_endpoint": account.endpoint.rstrip("/")} if account.endpoint else {}
+    return bigquery.Client(
+        project=account.project, credentials=session.credentials, _http=session, location=account.location, client_options=options
+    )
+
+
+def open_session(account: Account, most: Callable[[], float] | None = None) -> Any:
+    """A session of requests that say who asks; each may take as many seconds as ``most`` says then.
+
+    It has no credentials where Google is played on this machine. Raises CloudError where there should be some and are none.
     """
     import requests
     from google.auth.credentials import AnonymousCredentials
     from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import AuthorizedSession
-    from google.cloud import bigquery
+
+    longest = most or (lambda: account.request_timeout)
 
     class Session(AuthorizedSession):
         """Every request has an end: the client would give the wait for results two minutes at the least, others none."""
 
         def request(self, *given: Any, **more: Any) -> Any:
             asked = more.pop("timeout", None)
-            bounded = min(asked, most()) if isinstance(asked, (int, float)) else most()
+            bounded = min(asked, longest()) if isinstance(asked, (int, float)) else longest()
             return super().request(*given, timeout=bounded, **more)  # type: ignore[no-untyped-call, misc]
 
     try:
@@ -60,10 +75,7 @@ def connect(account: Account, most: Callable[[], float]) -> bigquery.Client:
     session = Session(credentials)  # type: ignore[no-untyped-call]
     session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=64))
     session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=64))
-    options = {"api_endpoint": account.endpoint.rstrip("/")} if account.endpoint else {}
-    return bigquery.Client(
-        project=account.project, credentials=credentials, _http=session, location=account.location, client_options=options
-    )
+    return session
 
 
 def _credentials(account: Account) -> Any:

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from backfill_core.adapters.bigquery_client import Account, connect
+from backfill_core.adapters.bigquery_client import LOCAL_CLOUD, Account, connect
 from backfill_core.adapters.bigquery_errors import failure_of, reading_failure, reason_of, retry_after, words_of
 from backfill_core.errors import CloudError
 from backfill_core.events import Event, Failure
@@ -101,7 +101,7 @@ class Jobs:
     def _refuse_unserved(self, error: Exception) -> None:
         """Raises CloudError where nobody serves an address of the settings' own: waiting for it would be in vain."""
         if self.account.endpoint and "Connection refused" in str(error):
-            problem = f"nothing listens at {self.account.endpoint}. Start it: python -m backfill_core.testing.local_cloud"
+            problem = f"nothing listens at {self.account.endpoint}. Start it: {LOCAL_CLOUD}"
             raise CloudError(project=self.account.project, problem=problem) from error
 
     def write(self, query: Query, *, job: str, labels: Mapping[str, str], within: float) -> list[tuple[Any, ...]]:

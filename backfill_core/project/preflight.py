@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.dates import Span
-from backfill_core.errors import PreflightFailed, Problem
+from backfill_core.errors import LandingError, PreflightFailed, Problem
 from backfill_core.model.calendar import Schedule
 from backfill_core.model.http import Http
 from backfill_core.model.runs import SOURCE, Sql
@@ -20,6 +20,7 @@ from backfill_core.project.preflight_columns import column_findings, declared_fi
 from backfill_core.project.runners import check_environment
 from backfill_core.project.service_checks import service_findings
 from backfill_core.project.session import Session
+from backfill_core.project.targets import landing_folder
 from backfill_core.queries.asking import sql_path, tables_named
 from backfill_core.queries.question import TableQuestion
 from backfill_core.queries.types import google_type
@@ -39,7 +40,7 @@ def preflight(session: Session, warehouse: OpenWarehouse, use: Use) -> list[Find
     else:
         from backfill_core.project.preflight_cloud import cloud_findings
 
-        found = [*_held(session, use), *cloud_findings(session, warehouse, use, questions)]
+        found = [*_held(session, use), *_landing(session), *cloud_findings(session, warehouse, use, questions)]
     found += service_findings(session, use.fills)
     return sorted(dict.fromkeys(found), key=lambda finding: not finding.stops)
 
@@ -129,15 +130,20 @@ def _absent(session: Session, live: Mapping[str, Mapping[str, str]], use: Use) -
 
 
 def _landing(session: Session) -> Iterator[Finding]:
-    pipeline = session.pipeline
+    pipeline, folder = session.pipeline, landing_folder(session.target, session.root)
     read = any(isinstance(processor.writes, Files) for processor in pipeline.processors.values())
     read = read or any(isinstance(calendar, Schedule) for calendar in pipeline.calendars.values())
-    if read and not session.landing_files.root.is_dir():
-        yield Finding(what=f"landing folder {session.landing_files.root} is not there: make it, or name another", stops=False)
+    if read and folder is not None and not folder.is_dir():
+        yield Finding(what=f"landing folder {folder} is not there: make it, or name another", stops=False)
         return
     for name, processor in pipeline.processors.items():
-        if isinstance(processor.writes, Files) and not session.landing_files.files(processor.writes):
-            where = session.landing_files.describe(processor.writes.pattern)
+        try:
+            there = not isinstance(processor.writes, Files) or session.files.files(processor.writes)
+        except LandingError as error:
+            yield Finding(what=str(error).rstrip("."))
+            return
+        if isinstance(processor.writes, Files) and not there:
+            where = session.files.describe(processor.writes.pattern)
             yield Finding(what=f"{name} has no file: {where}. Put them there, or name another landing folder", stops=False)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from backfill_core.adapters.landing_files import LandingFiles
 from backfill_core.adapters.sqlite_journal import SqliteJournal, lease_words
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
@@ -27,7 +26,7 @@ from backfill_core.project.reviews import check_range, read_reviews
 from backfill_core.project.set_names import check_set_names
 from backfill_core.project.settings import GcpTarget, LocalTarget, Settings, Target
 from backfill_core.project.settings_sources import environment, find_root, load_settings, settings_file
-from backfill_core.project.targets import file_resource, holds_of, open_warehouse
+from backfill_core.project.targets import file_resource, holds_of, landing_folder, open_landing, open_warehouse
 from backfill_core.reports.words import Head
 
 if TYPE_CHECKING:
@@ -114,17 +113,15 @@ class Session(Place):
     #: What people waived and accepted, whatever the target and the day.
     reviews: Reviews
 
+    #: The landing files.
+    files: Landing
     #: Schedules that stand in tables of the target; None: all stand in landing files.
     schedules: TableSchedules | None
 
     @property
     def landing(self) -> Landing:
         """Where landing files are looked for, and schedules read."""
-        return self.schedules or self.landing_files
-
-    @property
-    def landing_files(self) -> LandingFiles:
-        return LandingFiles(self.root / self.target.landing)
+        return self.schedules or self.files
 
     def today(self, override: date | None) -> date:
         return override or datetime.now(ZoneInfo(self.settings.timezone)).date()
@@ -243,8 +240,9 @@ def open_project(folder: Path, target: str | None) -> Session:
     """Loads the project that ``folder`` is in, settings and files, for one target."""
     place = open_place(folder, target)
     found, warnings = load_project(place.root)
-    if not (place.root / place.target.landing).is_dir() and any(isinstance(d.value, Schedule) for d in found):
-        warnings.append(f"landing folder {place.root / place.target.landing} is not there")
+    landing = landing_folder(place.target, place.root)
+    if landing is not None and not landing.is_dir() and any(isinstance(d.value, Schedule) for d in found):
+        warnings.append(f"landing folder {landing} is not there")
     if isinstance(place.target, LocalTarget) and not place.warehouse_path.exists():
         warnings.append(f"warehouse {place.target.warehouse} is not there yet; the first run makes it")
     pipeline = Pipeline.build(found, place.target.runtime)
@@ -254,8 +252,10 @@ def open_project(folder: Path, target: str | None) -> Session:
         from backfill_core.project.passing_on import check_services_told
 
         check_services_told(pipeline, place.target_name, place.target)
+    files = open_landing(place.target, place.root)
     return Session(
-        schedules=_schedules(place, pipeline),
+        files=files,
+        schedules=_schedules(place, pipeline, files),
         root=place.root,
         settings=place.settings,
         target_name=place.target_name,
@@ -267,7 +267,7 @@ def open_project(folder: Path, target: str | None) -> Session:
     )
 
 
-def _schedules(place: Place, pipeline: Pipeline) -> TableSchedules | None:
+def _schedules(place: Place, pipeline: Pipeline, files: Landing) -> TableSchedules | None:
     """The schedules that stand in tables of the target, if any."""
     tables = pipeline.schedule_tables()
     if not tables:
@@ -280,4 +280,4 @@ def _schedules(place: Place, pipeline: Pipeline) -> TableSchedules | None:
         assert isinstance(warehouse, BigQueryWarehouse), "nowhere else are schedules in tables"
         return warehouse
 
-    return TableSchedules(LandingFiles(place.root / place.target.landing), tables, opened)
+    return TableSchedules(files, tables, opened)

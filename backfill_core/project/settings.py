@@ -44,8 +44,6 @@ class _Where(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    #: Folder of landing files, from the project's root.
-    landing: Path
     #: Datasets that have another name here.
     datasets: dict[str, str] = Field(default_factory=dict)
     #: Stands before every dataset's name.
@@ -71,6 +69,8 @@ class LocalTarget(_Where):
     """An embedded warehouse with local runners."""
 
     runtime: Literal["local"]
+    #: Folder of landing files, from the project's root.
+    landing: Path
     #: DuckDB file, from the project's root.
     warehouse: Path
 
@@ -79,6 +79,8 @@ class GcpTarget(_Where):
     """BigQuery, and services beside it."""
 
     runtime: Literal["gcp"]
+    #: Where landing files are: gs://bucket/prefix, or a folder from the project's root.
+    landing: str
     #: The Google Cloud project that holds the tables and pays for the queries.
     project: str
     location: str = "US"
@@ -102,8 +104,18 @@ class GcpTarget(_Where):
     metadata_host: str | None = None
     #: Where BigQuery is served, if not by Google: a local cloud.
     api_endpoint: AnyHttpUrl | None = None
+    #: The same of Cloud Storage.
+    storage_endpoint: AnyHttpUrl | None = None
 
-    @field_validator("api_endpoint")
+    @field_validator("landing")
+    @classmethod
+    def _place(cls, landing: str) -> str:
+        scheme, colon, rest = landing.partition("://")
+        if colon and (scheme != "gs" or not re.fullmatch(r"[a-z0-9][\w.-]+(/.*)?", rest)):
+            raise ValueError(f'"{landing}" is neither gs://bucket/prefix nor a folder')
+        return landing
+
+    @field_validator("api_endpoint", "storage_endpoint")
     @classmethod
     def _safe(cls, url: AnyHttpUrl | None) -> AnyHttpUrl | None:
         if url is not None and url.scheme != "https" and url.host not in _LOOPBACK:

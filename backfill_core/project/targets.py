@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
+from backfill_core.adapters.landing_files import LandingFiles
 from backfill_core.errors import BadUsage
 from backfill_core.graph import Pipeline
-from backfill_core.ports import Holds
+from backfill_core.ports import Holds, Landing
 from backfill_core.project.settings import GcpTarget, LocalTarget, Target
 from backfill_core.queries.dialect import Names
 
 if TYPE_CHECKING:  # neither is loaded before a target needs it
+    from backfill_core.adapters.bigquery_client import Account
     from backfill_core.adapters.bigquery_warehouse import BigQueryWarehouse
     from backfill_core.model.runs import RunSpec
     from backfill_core.ports import Runner
@@ -55,23 +57,48 @@ def open_warehouse(target: Target, root: Path, pipeline: Pipeline, *, read_only:
         case LocalTarget():
             return DuckDBWarehouse(root / target.warehouse, names, root, read_only=read_only)
         case GcpTarget():
-            from backfill_core.adapters.bigquery_client import Account
             from backfill_core.adapters.bigquery_warehouse import BigQueryWarehouse
 
-            account = Account(
-                project=target.project,
-                location=target.location,
-                maximum_bytes_billed=target.maximum_bytes_billed,
-                credentials=root / target.credentials if target.credentials else None,
-                impersonate=target.impersonate,
-                endpoint=str(target.api_endpoint) if target.api_endpoint else None,
-            )
+            account = account_of(target, root, str(target.api_endpoint) if target.api_endpoint else None)
             layers = {name: processor.layer for name, processor in pipeline.processors.items()}
             return BigQueryWarehouse(
                 account, names, root, layers=layers, within=target.query_timeout, side_by_side=target.queries_in_flight
             )
         case _:
             assert_never(target)
+
+
+def open_landing(target: Target, root: Path) -> Landing:
+    """Where a target's landing files are; nobody is asked yet."""
+    folder = landing_folder(target, root)
+    if folder is not None:
+        return LandingFiles(folder)
+    assert isinstance(target, GcpTarget), "no other has a bucket"
+    from backfill_core.adapters.bucket_landing import BucketLanding
+
+    endpoint = str(target.storage_endpoint) if target.storage_endpoint else None
+    return BucketLanding(target.landing, account_of(target, root, endpoint), within=target.query_timeout)
+
+
+def landing_folder(target: Target, root: Path) -> Path | None:
+    """The folder of a target's landing files; None: they are in a bucket."""
+    if isinstance(target, GcpTarget) and target.landing.startswith("gs://"):
+        return None
+    return root / target.landing
+
+
+def account_of(target: GcpTarget, root: Path, endpoint: str | None) -> Account:
+    """Who asks Google, or whoever serves that endpoint, on a target."""
+    from backfill_core.adapters.bigquery_client import Account
+
+    return Account(
+        project=target.project,
+        location=target.location,
+        maximum_bytes_billed=target.maximum_bytes_billed,
+        credentials=root / target.credentials if target.credentials else None,
+        impersonate=target.impersonate,
+        endpoint=endpoint,
+    )
 
 
 def check_runnable(pipeline: Pipeline, planned: list[str], runners: Mapping[type[RunSpec], Runner], target: str) -> None:

@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from backfill_core.adapters.landing_files import LandingFiles
 from backfill_core.dates import Span
 from backfill_core.errors import BackfillError, BadUsage
 from backfill_core.graph import Pipeline
@@ -36,6 +37,7 @@ from backfill_core.observe import read_calendars
 from backfill_core.project.load import load_project
 from backfill_core.project.session import Place, Session, open_place, open_project
 from backfill_core.project.settings import GcpTarget, LocalTarget
+from backfill_core.project.targets import landing_folder
 from backfill_core.queries.dialect import BIGQUERY, Names
 from backfill_core.queries.named import named
 from backfill_core.testing.bigquery_server import BigQueryServer
@@ -43,6 +45,7 @@ from backfill_core.testing.layer_services import KINDS, Job, LayerService, Limit
 from backfill_core.testing.local_jobs import LocalJobs
 from backfill_core.testing.metadata_server import MetadataServer
 from backfill_core.testing.service_server import ServiceServer
+from backfill_core.testing.storage_server import StorageServer
 
 _Made = TypeVar("_Made")
 
@@ -103,10 +106,16 @@ class LocalCloud:
             self.bigquery = up.enter_context(_bound(port, bigquery))
             port = urlsplit(f"//{fixed.metadata_host or ''}").port or 0 if fixed else 0
             self.metadata = up.enter_context(_bound(port, MetadataServer))
+            self.landing = _landing_of(session)
+            self.storage: StorageServer | None = None
+            if target.landing.startswith("gs://"):
+                bucket, _, prefix = target.landing.removeprefix("gs://").partition("/")
+                port = urlsplit(str(fixed.storage_endpoint)).port or 0 if fixed else 0
+                self.storage = up.enter_context(_bound(port, partial(StorageServer, bucket, self.landing.root, prefix=prefix)))
             make_tables(self.bigquery, session.pipeline, self.names)
             if source is not None:
                 copy_rows(self.bigquery, source)
-            bring_schedules(self.bigquery, session, self.names)
+            bring_schedules(self.bigquery, session.pipeline, self.landing, self.names)
             self._serve(_plans(session.pipeline, variables, self.not_served), jobs or {}, pace, up)
             self._up = up.pop_all()
 
@@ -115,6 +124,8 @@ class LocalCloud:
         """The variables by which `backfill` finds all this."""
         of = f"BACKFILL_TARGETS__{self.session.target_name.upper()}__"
         found = {f"{of}API_ENDPOINT": self.bigquery.url, f"{of}METADATA_HOST": self.metadata.host}
+        if self.storage is not None:
+            found[f"{of}STORAGE_ENDPOINT"] = self.storage.url
         return found | {name: server.url for name, server in self._variables.items()}
 
     def behind(self, name: str) -> LayerService:
@@ -151,10 +162,10 @@ class LocalCloud:
         found, _ = load_project(session.root)
         pipeline = Pipeline.build(found, "local")
         today = session.today(None)
-        landing, span = session.landing_files, Span(session.settings.from_ or today, date(today.year + 1, 12, 31))
-        calendars = read_calendars(pipeline, landing, span)
+        span = Span(session.settings.from_ or today, date(today.year + 1, 12, 31))
+        calendars = read_calendars(pipeline, self.landing, span)
         names = Names(datasets=self.names.datasets, prefix=self.names.prefix)
-        return LocalJobs(pipeline, self.bigquery.engine, names, calendars, session.root, landing.root)
+        return LocalJobs(pipeline, self.bigquery.engine, names, calendars, session.root, self.landing.root)
 
 
 def make_tables(server: BigQueryServer, pipeline: Pipeline, names: Names) -> None:
@@ -180,15 +191,15 @@ def copy_rows(server: BigQueryServer, source: Path) -> None:
     cursor.close()
 
 
-def bring_schedules(server: BigQueryServer, session: Session, names: Names) -> None:
+def bring_schedules(server: BigQueryServer, pipeline: Pipeline, landing: LandingFiles, names: Names) -> None:
     """Puts into the tables that calendars are read from what their files have beside: an embedded target loads no more of them
     than is expected."""
-    for name, table in session.pipeline.schedule_tables().items():
-        calendar = session.pipeline.calendars[name]
+    for name, table in pipeline.schedule_tables().items():
+        calendar = pipeline.calendars[name]
         dataset, short = names.parts(table)[-2:]
         assert isinstance(calendar, Schedule), "no other stands in a table"
         there = {row[calendar.key] for row in server.engine.rows(dataset, short)}
-        entries = [entry for entry in session.landing_files.schedule(calendar) if entry.key not in there]
+        entries = [entry for entry in landing.schedule(calendar) if entry.key not in there]
         columns = (table.date, calendar.key, calendar.season, calendar.type)
         rows = [dict(zip(columns, (entry.day, entry.key, entry.season, entry.type), strict=True)) for entry in entries]
         server.engine.load(dataset, short, rows)
@@ -260,6 +271,16 @@ def _source(place: Place) -> Path | None:
     return None
 
 
+def _landing_of(session: Session) -> LandingFiles:
+    """The landing files on this machine: the target's own, else those of the same project's embedded target."""
+    targets = [session.target, *(each for each in session.settings.targets.values() if isinstance(each, LocalTarget))]
+    folders = [folder for each in targets if (folder := landing_folder(each, session.root)) is not None]
+    if not folders:
+        what = f'target "{session.target_name}" has its landing files in a bucket'
+        raise BadUsage(message=f"{what}, and no target of runtime local has a folder of them")
+    return LandingFiles(folders[0])
+
+
 def _opened(project: Path, target: str, pace: float) -> LocalCloud:
     """The cloud that a target's settings name. Raises BackfillError."""
     place = open_place(project, target)
@@ -291,6 +312,8 @@ def main() -> int:
             print(f"{name} at {server.url}: {', '.join(cloud.behind(name).jobs)}")
         for name, why in cloud.not_served.items():
             print(f"not served: {name}: {why}")
+        if cloud.storage is not None:
+            print(f"bucket {cloud.storage.bucket} at {cloud.storage.url}: the files of {cloud.landing.root}")
         if cloud.services:
             print(f"metadata server, for identity tokens, at {cloud.metadata.host}")
         print(f"next: backfill plan --target {chosen.target}", flush=True)

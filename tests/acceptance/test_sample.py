@@ -172,20 +172,23 @@ WHERE l3.game_date >= '2024-10-01'
 
 def test_the_local_cloud_of_the_readme_answers_the_questions_of_the_incident(sample: Path, tmp_path: Path) -> None:
     project = shutil.copytree(sample, tmp_path / "sample")
-    ports = _free_ports(5)
+    ports = _free_ports(6)
     settings = (project / "pyproject.toml").read_text(encoding="utf-8")
+    settings = settings.replace('"local-cloud"\nlanding = "landing"', '"local-cloud"\nlanding = "gs://scraped/today"')
     hosts = [f"127.0.0.1:{port}" for port in ports]
-    variables = ", ".join(f'L{n}_URL = "http://{host}"' for n, host in zip((3, 4, 5), hosts[2:], strict=True))
-    given = f'api_endpoint = "http://{hosts[0]}"\nmetadata_host = "{hosts[1]}"\nvariables = {{ {variables} }}\n'
+    variables = ", ".join(f'L{n}_URL = "http://{host}"' for n, host in zip((3, 4, 5), hosts[2:5], strict=True))
+    given = f'storage_endpoint = "http://{hosts[5]}"\n'
+    given += f'api_endpoint = "http://{hosts[0]}"\nmetadata_host = "{hosts[1]}"\nvariables = {{ {variables} }}\n'
     (project / "pyproject.toml").write_text(settings + given, encoding="utf-8")
     command = [sys.executable, "-m", "backfill_core.testing.local_cloud"]
     cloud = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True)
     try:
         assert cloud.stdout is not None
-        said = [cloud.stdout.readline() for _ in range(6)]
+        said = [cloud.stdout.readline() for _ in range(7)]
         assert said[0] == f"BigQuery at http://{hosts[0]}: 16 tables, 14 with rows\n"
         assert [line.partition(":")[0] for line in said[1:4]] == [f"l{n} at http" for n in (3, 4, 5)]
-        assert said[5] == "next: backfill plan --target gcp\n"
+        assert said[4] == f"bucket scraped at http://{hosts[5]}: the files of {project / 'landing'}\n"
+        assert said[6] == "next: backfill plan --target gcp\n"
         found = answer(project, "coverage", "--target", "gcp")
         account = bigquery.Client("local-cloud", AnonymousCredentials(), client_options={"api_endpoint": f"http://{hosts[0]}"})
         (row,) = account.query_and_wait(ASKED)
@@ -195,6 +198,7 @@ def test_the_local_cloud_of_the_readme_answers_the_questions_of_the_incident(sam
         cloud.communicate(timeout=20)
     layers = {layer["layer"]: layer for layer in found["layers"]}
     states = {each["name"]: each["states"] for each in found["processors"]}
+    assert states["landing_bdl"]["missing"] == states["landing_gamebook"]["missing"] == ["2025-03-05"], "files are looked for too"
     over = layers["precompute"]["over"]
     assert (row["l4"], row["l3"], row["carried"]) == (layers["precompute"]["now"], over["held"], over["carried"])
     assert (row["l4"], row["l3"], row["carried"]) == (275, 1813, 275)

@@ -63,6 +63,18 @@ def test_services_are_read_from_the_specs_and_what_cannot_be_served_is_told(proj
         assert cloud.services["marks"].refused(None) is not None, "one spec that wants an identity is enough"
 
 
+def test_a_bucket_holds_the_landing_files_of_the_local_target(project: Path) -> None:
+    settings = project / "backfill.toml"
+    text = settings.read_text(encoding="utf-8").replace('"landing"', '"gs://scraped/in"', 1)
+    settings.write_text(text, encoding="utf-8")
+    with LocalCloud(open_project(project, "cloud"), jobs=JOBS) as cloud:
+        assert cloud.storage is not None and cloud.storage.folder == project / "landing"
+        assert cloud.environment["BACKFILL_TARGETS__CLOUD__STORAGE_ENDPOINT"] == cloud.storage.url
+    settings.write_text(text.partition("[targets.local]")[0], encoding="utf-8")
+    with pytest.raises(BadUsage, match="has its landing files in a bucket, and no target of runtime local has a folder of them"):
+        LocalCloud(open_project(project, "cloud"), jobs=JOBS)
+
+
 def test_a_processor_that_nothing_here_computes_is_an_error(project: Path) -> None:
     with pytest.raises(BadUsage, match='"ranks" has no Sql or Python for runtime "local"'):
         LocalCloud(open_project(project, "cloud"))

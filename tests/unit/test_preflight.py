@@ -20,6 +20,7 @@ from backfill_core.project.session import open_project
 from backfill_core.queries.types import google_type
 from backfill_core.testing.bigquery_engine import HeldTable
 from backfill_core.testing.bigquery_server import BigQueryServer, Fault, Job
+from backfill_core.testing.storage_server import StorageServer
 from cloud_shop import COLUMNS, FIRST, fill_orders, make_tables, write_shop
 
 TODAY = date(2024, 7, 20)
@@ -67,6 +68,21 @@ def test_where_all_is_well_nothing_is_found_and_nothing_changed(shop: Path, serv
     assert found(shop) == {}
     assert {name: server.engine.rows(*name) for name in server.engine.tables} == held
     assert {job.text for job in server.sent()} == {"SELECT 1 AS one"}
+
+
+def test_landing_files_that_cannot_be_listed(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = 'Processor("feed", layer="raw", calendar="daily", writes=Files("feed/{date}.csv"), complete_when=Rows(), run=SOURCE)'
+    plugins = shop / "plugins" / "all.py"
+    plugins.write_text(f"from backfill_core import Files{plugins.read_text(encoding='utf-8')}\nFEED = {feed}\n", encoding="utf-8")
+    nothing = "feed has no file: {}/feed/{{date}}.csv. Put them there, or name another landing folder"
+    assert found(shop) == {nothing.format(shop / "landing"): False}
+    with StorageServer("scraped", shop / "landing") as storage:
+        monkeypatch.setenv("BACKFILL_TARGETS__CLOUD__LANDING", "gs://scraped")
+        monkeypatch.setenv("BACKFILL_TARGETS__CLOUD__STORAGE_ENDPOINT", storage.url)
+        assert found(shop) == {nothing.format("gs://scraped"): False}
+        storage.faults.append(Fault("objects.list", status=403, message="no access"))
+        told = "HTTP 403: no access. Grant roles/storage.objectViewer on the bucket"
+        assert found(shop) == {f"landing files below gs://scraped cannot be read: {told}": True}
 
 
 def test_types_that_cannot_be_asked_as_declared(shop: Path, server: BigQueryServer) -> None:
