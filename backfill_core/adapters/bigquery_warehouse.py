@@ -21,6 +21,7 @@ from backfill_core.queries.answers import facts_of_rows, put_pair
 from backfill_core.queries.comparison_sql import keys_found
 from backfill_core.queries.dialect import BIGQUERY, Names, Query
 from backfill_core.queries.named import named, offending_query
+from backfill_core.queries.packed import packed, unpacked
 from backfill_core.queries.question import NamingQuestion, OffendingQuery, TableQuestion
 from backfill_core.queries.sql import PairQuery, QuestionSql, naming_query
 
@@ -88,9 +89,9 @@ class BigQueryWarehouse:
         return facts
 
     def observe_all(self, questions: Sequence[TableQuestion]) -> list[DateFacts]:
-        asked = [each for question in questions for each in self.statements_of(question)]
+        sent = [each for question in questions for each in self._sent(question)]
         with ThreadPoolExecutor(self.side_by_side, thread_name_prefix="observe") as pool:
-            answers = list(zip(asked, pool.map(self._answer, asked), strict=True))
+            answers = [answer for found in pool.map(self._answers, sent) for answer in found]
         return [self.facts_from(question, answers) for question in questions]
 
     def differing_keys(self, question: NamingQuestion, limit: int) -> KeysFound:
@@ -109,12 +110,15 @@ class BigQueryWarehouse:
                 raise ValueError(words_of(error)) from error
             raise cloud_error(error, self.account) from error
 
-    def ask(self, asker: str, layer: str, query: Query) -> list[tuple[Any, ...]]:
-        """The rows of a statement, which is counted, and kept where somebody wants to see it. Raises what Google raises."""
+    def ask(self, asker: str, layer: str, query: Query, parts: Sequence[Query] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a statement, which is counted, and kept where somebody wants to see it; one that is packed by its parts.
+
+        Raises what Google raises.
+        """
         with self._counting:
             self.asked += 1
             if self.statements is not None:
-                self.statements.append((asker, query))
+                self.statements += [(asker, each) for each in parts or (query,)]
         return self.jobs.rows(query, layer=layer, within=self.within)
 
     def prunes(self, table: Table) -> bool:
@@ -182,11 +186,27 @@ class BigQueryWarehouse:
             found.append(Asked(question, offending_query(self._rule(rule, question), question, BIGQUERY, self.names), rule))
         return found
 
-    def _answer(self, asked: Asked) -> list[tuple[Any, ...]]:
+    def _sent(self, question: TableQuestion) -> list[list[Asked]]:
+        """A question's statements as they are sent: all in one, so that a look at a table is one query.
+
+        Where partitions are not pruned each goes alone, for it may be too dear.
+        """
+        statements = self.statements_of(question)
+        together = all(self.prunes(table) for table in question.tables())
+        return [statements] if together and statements else [[each] for each in statements]
+
+    def _answers(self, sent: list[Asked]) -> list[tuple[Asked, list[tuple[Any, ...]]]]:
+        if len(sent) == 1:
+            return [(sent[0], self._answer(sent[0]))]
+        parts = [each.query for each in sent]
+        rows = unpacked(self._answer(Asked(sent[0].question, packed(parts), None), parts))
+        return [(each, rows.get(place, [])) for place, each in enumerate(sent)]
+
+    def _answer(self, asked: Asked, parts: Sequence[Query] = ()) -> list[tuple[Any, ...]]:
         question = asked.question
         try:
             self._refuse_dear(question, asked.query)
-            return self.ask(question.processor, self.layers.get(question.processor, ""), asked.query)
+            return self.ask(question.processor, self.layers.get(question.processor, ""), asked.query, parts)
         except BackfillError:
             raise
         except TimeoutError as error:

@@ -28,6 +28,7 @@ from backfill_core.testing.local_cloud import LocalCloud
 from backfill_core.testing.service_faults import ServiceFault, Trouble
 from backfill_core.testing.service_server import ServiceServer
 from projects import ROOT, answer, apart, backfill, copy_of_reference
+from query_budget import check_budget, check_pruned
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,7 @@ def test_a_season_fits_a_screen(sample: Path) -> None:
     assert max(map(len, shown)) <= 80
 
 
+CALENDARS, DATASETS, TABLES = 1, 4, 16
 #: A week of March: one date lacks most of L3, all lack L4 and L5.
 WEEK = ("2025-03-06", "2025-03-12")
 
@@ -107,8 +109,12 @@ def test_services_that_fail_and_lie_fill_what_local_runners_fill(
             ServiceFault(Trouble.LOCK_HELD, match="2025-03-08"), ServiceFault(Trouble.NOTHING_WRITTEN, match="2025-03-11")
         )
         l5.faults.add(ServiceFault(Trouble.INCOMPLETE, match="2025-03-10"))
+        started = time.monotonic()
         done = backfill(project, "execute", "--target", "gcp", *week)
+        took = time.monotonic() - started
         assert "1 declined" in done.stdout and done.returncode == 1, done.stdout + done.stderr
+        queries = cloud.bigquery.sent("ask")
+        assert f"queries: {len(queries)} asked, 1 verified inside" in done.stdout, done.stdout
         rows = {path: _rows(cloud.bigquery.engine.cursor(), path) for path in SERVED}
         asked = [(*request.body["processors"], request.body["start_date"], request.body["end_date"]) for request in l3.requests]
         lacked = ("TeamOffenseGameSummaryProcessor", "PlayerGameSummaryProcessor")
@@ -121,6 +127,8 @@ def test_services_that_fail_and_lie_fill_what_local_runners_fill(
         skipped, _ = _posted(cloud, l4, "/process-date", {"analysis_date": "2024-10-25"})
         last = cloud.behind("l4").done[-5:]
         assert (skipped, {(done.what, str(done.day)) for done in last}) == (200, {("nothing", "2024-10-25")}), "a warm-up date"
+        check_budget(queries, plan=CALENDARS + DATASETS + TABLES, gates=2, tables=10, seconds=took)
+        check_pruned(cloud.bigquery, queries)
     assert backfill(project, "execute", *week).returncode == 0
     with duckdb.connect(str(project / "w.duckdb"), read_only=True) as connection:
         local = {path: _rows(connection, path) for path in SERVED}

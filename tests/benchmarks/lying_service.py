@@ -83,6 +83,8 @@ class Lying:
     dates: Sequence[date]
     lies: dict[Trouble, list[date]] = field(default_factory=dict)
     skipped: list[date] = field(default_factory=list)
+    #: What the run printed.
+    said: str = ""
 
     @property
     def done(self) -> list[Done]:
@@ -141,7 +143,7 @@ def run(project: Path, service: Lying) -> dict[str, Any]:
     """Carries everything out by the real command, and returns what `status` says of it."""
     last = str(service.dates[-1])
     words = ["execute", "--to", last, "--today", "2025-01-01", "--yes", "--skip-preflight"]
-    _backfill(project, service, *words)
+    service.said = _backfill(project, service, *words).stdout
     return json.loads(_backfill(project, service, "status", "--format", "json").stdout)
 
 
