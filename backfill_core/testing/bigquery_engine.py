@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -138,10 +139,6 @@ class Engine:
         (found,) = self.cursor().execute(f"SELECT COUNT(*) FROM {_quoted(dataset, name)}").fetchall()[0]
         return int(found)
 
-    def reads(self, text: str, params: Mapping[str, tuple[str, Any]]) -> int:
-        """Bytes that the statements would read, as far as they are known before any is carried out. Raises Refused."""
-        return sum(self._scanned(statement, params) for statement in _parsed(text))
-
     def describe(self, text: str, params: Mapping[str, tuple[str, Any]]) -> Answer:
         """What a dry run tells: the columns of the last statement, and the bytes. Raises Refused."""
         statements = _parsed(text)
@@ -152,12 +149,17 @@ class Engine:
             answer.schema = _schema(found.description or ())
         return answer
 
-    def carry_out(self, text: str, params: Mapping[str, tuple[str, Any]], cursor: duckdb.DuckDBPyConnection) -> Answer:
-        """Carries out every statement; what a failing one leaves of an open transaction is undone. Raises Refused."""
+    def carry_out(
+        self, text: str, params: Mapping[str, tuple[str, Any]], cursor: duckdb.DuckDBPyConnection, *, most: int = 0
+    ) -> Answer:
+        """Carries out every statement; what a failing one leaves of an open transaction is undone.
+
+        Raises Refused, and for one that stands alone and would read more than ``most`` bytes, if any are given.
+        """
         answer, statements = Answer(), _parsed(text)
         try:
             for statement in statements:
-                self._carry_out(statement, params, cursor, answer)
+                self._carry_out(statement, params, cursor, answer, most if len(statements) == 1 else 0)
         finally:
             _roll_back(cursor)
         if len(statements) == 1:
@@ -165,7 +167,12 @@ class Engine:
         return answer
 
     def _carry_out(
-        self, statement: exp.Expr, params: Mapping[str, tuple[str, Any]], cursor: duckdb.DuckDBPyConnection, answer: Answer
+        self,
+        statement: exp.Expr,
+        params: Mapping[str, tuple[str, Any]],
+        cursor: duckdb.DuckDBPyConnection,
+        answer: Answer,
+        most: int,
     ) -> None:
         from sqlglot import exp
 
@@ -173,6 +180,9 @@ class Engine:
             self._create(statement)
             return
         answer.bytes += self._scanned(statement, params)
+        if most and answer.bytes > most:
+            what = f"Query exceeded limit for bytes billed: {most}. {answer.bytes} or higher required."
+            raise Refused(500, "bytesBilledLimitExceeded", what)
         sql, values = self._translated(statement, params)
         found = self._execute(cursor, sql, values)
         if _query(statement) is not None:
@@ -329,11 +339,12 @@ def google_type(field: Mapping[str, str]) -> str:
     return f"ARRAY<{kind}>" if field.get("mode") == "REPEATED" else kind
 
 
-def _parsed(text: str) -> list[exp.Expr]:
+@lru_cache(maxsize=256)  # who looks again sends the same text; what comes of it is only read
+def _parsed(text: str) -> tuple[exp.Expr, ...]:
     import sqlglot
 
     try:
-        return [statement for statement in sqlglot.parse(text, read="bigquery") if statement is not None]
+        return tuple(statement for statement in sqlglot.parse(text, read="bigquery") if statement is not None)
     except sqlglot.errors.SqlglotError as error:
         raise Refused(400, "invalidQuery", "Syntax error: " + str(error).split("\n", 1)[0]) from error
 
