@@ -66,6 +66,7 @@ def _entries(warehouse: BigQueryWarehouse, calendar: Schedule, table: Table) -> 
         raise
     except Exception as error:
         if reason_of(error) == "notFound":
+            warehouse.schema([table.dataset])  # tells of a dataset that is in another location
             problem = f"{table.name} is not there" + (": backfill create-tables --yes makes it" if table.ddl else "")
             raise EmptyCalendar(calendar=calendar.name, problem=problem) from error
         raise UnreadableTable(table=table.name, problem=f"calendar {calendar.name}: {words_of(error)}") from error

@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import quote, urljoin
 
 from backfill_core.adapters.http_wire import Request
-from backfill_core.model.hosts import host_part, is_private, origin
+from backfill_core.model.hosts import check_base, host_part, is_private, origin
 from backfill_core.model.http import Http, Poll
 from backfill_core.model.spec_validity import has_secret
 from backfill_core.model.templates import VARIABLE, Pieces, environment_names, fill, fill_text
@@ -87,6 +87,8 @@ def _url(template: str, pieces: Pieces) -> str:
     head = fill_text(first + brace, pieces).rstrip("/") if begins and rest.startswith("/") else fill_text(first + brace, pieces)
     url = head + fill_text(rest, pieces, lambda value: quote(value, safe=""))
     try:
+        if begins and rest.startswith("/"):
+            check_base(head)
         origin(url)
     except ValueError as error:
         raise ValueError(f"its address cannot be used: {error}") from error

@@ -37,6 +37,13 @@ def audience(url: str) -> str:
     return f"{scheme}://{named}" + (f":{port}" if port not in (None, 443 if scheme == "https" else 80) else "")
 
 
+def check_base(url: str) -> None:
+    """Raises ValueError for what an address cannot begin with, if a path is to follow."""
+    origin(url)
+    if "?" in url or "#" in url:
+        raise ValueError("what it begins with has a ? or # in it, and no path can follow that")
+
+
 def origin(url: str) -> tuple[str, str, int | None]:
     """(scheme, host, port) of an address. Raises ValueError for one that has none of http and https."""
     parts = urlsplit(url)

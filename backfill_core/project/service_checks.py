@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from backfill_core.model.hosts import audience, host_part, is_private
+from backfill_core.model.hosts import audience, check_base, host_part, is_private
 from backfill_core.model.http import Http
+from backfill_core.model.runs import RunSpec
 from backfill_core.model.spec_validity import has_secret
 from backfill_core.model.templates import SECRET, VARIABLE, Pieces, TemplateError, fields, fill_text
 from backfill_core.project.findings import Finding
@@ -49,7 +50,13 @@ def service_findings(session: Session, names: Collection[str]) -> list[Finding]:
         spec, where = session.pipeline.processors[name].spec_for(session.pipeline.runtime), session.pipeline.declared[name].where
         unset = [variable for variable in variables_of(spec) if not given.get(variable)]
         found += [Finding(what=f'{where}: processor "{name}" names ${{{each}}}, which is not set. Set it') for each in unset]
-        if isinstance(spec, Http) and not unset and (door := _door(spec, Pieces({"prefix": session.target.prefix}, given))):
+        try:
+            door = _door(spec, Pieces({"prefix": session.target.prefix}, given)) if isinstance(spec, Http) and not unset else None
+        except ValueError as error:
+            what = f'{where}: processor "{name}" calls {_shown(spec)}, whose address cannot be used: {error}'
+            found.append(Finding(what=f"{what}. Write one like https://its.address"))
+            continue
+        if door:
             doors.setdefault(door, where)
     if doors:
         from concurrent.futures import ThreadPoolExecutor
@@ -64,12 +71,15 @@ def service_findings(session: Session, names: Collection[str]) -> list[Finding]:
 
 
 def _door(spec: Http, pieces: Pieces) -> _Door | None:
-    """How a spec's service is asked; None where its host is not known before the call."""
+    """How a spec's service is asked; None where its host is not known before the call. Raises ValueError for no address."""
     try:
-        url = audience(fill_text(host_part(spec.url), pieces))
-        meant = url if spec.identity is True else fill_text(spec.identity, pieces) if spec.identity else None
-    except (TemplateError, ValueError):
+        base = fill_text(host_part(spec.url), pieces)
+        meant = fill_text(spec.identity, pieces) if isinstance(spec.identity, str) else None
+    except TemplateError:
         return None
+    check_base(base)
+    url = audience(base)
+    meant = url if spec.identity is True else meant
     always = {VARIABLE, SECRET, "prefix"}
     headers = tuple(
         (header, fill_text(value, pieces))
@@ -77,6 +87,11 @@ def _door(spec: Http, pieces: Pieces) -> _Door | None:
         if all(field.name in always for field in fields(str(value)))
     )
     return _Door(url, meant, headers, has_secret(spec))
+
+
+def _shown(spec: RunSpec | None) -> str:
+    """A service as its spec names it: what a variable holds is shown to nobody."""
+    return host_part(spec.url) if isinstance(spec, Http) else ""
 
 
 def _asked(door: _Door, where: str, tokens: IdentityTokens, wire: Wire) -> Iterator[Finding]:

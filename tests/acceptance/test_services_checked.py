@@ -122,6 +122,30 @@ def test_no_service_no_token_and_no_variable(tmp_path: Path, metadata: MetadataS
     assert not (project / ".backfill" / "logs").exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("ftp://scoring.example", "it does not begin with https:// or http:// and a host"),
+        ("scoring.example:80", "it does not begin with https:// or http:// and a host"),
+        ("https://me:s3cr3t@scoring.example", "it has a user in it. Send a header"),
+        ("https://scoring.example/base?key=s3cr3t", "what it begins with has a ? or # in it, and no path can follow that"),
+        ("http://127.0.0.1:99999", "Port out of range 0-65535"),
+    ],
+)
+def test_what_is_no_address_is_told_before_a_run_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, why: str
+) -> None:
+    project = make_scored_shop(tmp_path)
+    monkeypatch.setenv("SCORING_URL", url)
+    told = f'plugins/all.py:3: processor "scores" calls ${{SCORING_URL}}, whose address cannot be used: {why}'
+    assert doctor(project) == (2, [f"error: {told}. Write one like https://its.address"])
+    refused = ask(project, "execute", *SPAN, "--yes")
+    assert (refused.returncode, "; nothing was run" in refused.stderr, "s3cr3t" in refused.stderr) == (2, True, False)
+    forced = ask(project, "execute", *SPAN, "--yes", "--skip-preflight")
+    assert forced.returncode == 1 and "nothing was sent: its address cannot be used: " in forced.stdout
+    assert b"s3cr3t" not in everything_that_was_kept(project) + (forced.stdout + forced.stderr).encode()
+
+
 def test_a_header_that_cannot_be_sent_is_told_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = PLUGINS.replace("identity=True", """headers={"X-Key": Secret("env:SCORING_KEY")}""")
     project = make_scored_shop(tmp_path, plugins=plugins)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backfill_core.dates import DateSet, Span
-from backfill_core.errors import EmptyCalendar, UnreadableTable
+from backfill_core.errors import CloudError, EmptyCalendar, UnreadableTable
 from backfill_core.observe import read_calendars
 from backfill_core.project.session import Session, open_project
 from backfill_core.testing.bigquery_engine import HeldTable
@@ -91,6 +91,10 @@ def test_what_cannot_be_read_is_told_and_never_an_empty_calendar(shop: Path, ser
     server.engine.create("test_shop", "opening", HeldTable(dict(COLUMNS), partition="day"))
     with pytest.raises(EmptyCalendar, match=r"knows no dates: no expected entry in shop\.opening\. Bring its schedule"):
         expected(open_project(shop, None))
+    server.engine.datasets["test_shop"] = "EU"
+    with pytest.raises(CloudError, match=r'dataset shop is in EU, not US\. Set location = "EU"'):
+        expected(open_project(shop, None))
+    server.engine.datasets["test_shop"] = "US"
     del server.engine.tables["test_shop", "opening"]
     with pytest.raises(EmptyCalendar, match=r"knows no dates: shop\.opening is not there\. Bring its schedule"):
         expected(open_project(shop, None))
