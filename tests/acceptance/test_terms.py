@@ -121,14 +121,20 @@ def test_caps_in_the_settings_are_read_and_checked(shop: Path) -> None:
     settings.write_text(text + '[tool.backfill.targets.local.in_flight]\nprocessors = {orders = 1}\ntables = {"shop.sums" = 1}\n')
     assert execute(shop).returncode == 0
     for limit, told in (
-        ("in_flight]\nprocessors = {order = 1}", 'in_flight.processors: no processor "order". Did you mean "orders"?'),
-        ('in_flight]\ntables = {"shop.order" = 1}', 'in_flight.tables: no table "shop.order". Did you mean "shop.orders"?'),
-        ("in_flight]\nservices = {l4 = 1}", 'in_flight.services: no service "l4". There are: none'),
-        ("per_minute]\nl4 = 1", 'per_minute: no service "l4". There are: none'),
+        (
+            "in_flight]\nprocessors = {order = 1}",
+            'in_flight.processors: no processor "order" in this project. Did you mean "orders"?',
+        ),
+        (
+            'in_flight]\ntables = {"shop.order" = 1}',
+            'in_flight.tables: no table "shop.order" in this project. Did you mean "shop.orders"?',
+        ),
+        ("in_flight]\nservices = {l4 = 1}", 'in_flight.services: no service "l4" in this project. There are: none'),
+        ("per_minute]\nl4 = 1", 'per_minute: no service "l4" in this project. There are: none'),
     ):
         settings.write_text(f"{text}[tool.backfill.targets.local.{limit}\n")
         came = execute(shop, "--force", "--dates", "2024-05-02")
-        assert (came.returncode, came.stderr) == (2, f"error: settings of target local, {told}\n")
+        assert (came.returncode, came.stderr) == (2, f"error: pyproject.toml [tool.backfill]: targets.local.{told}\n")
     settings.write_text(text + "[tool.backfill.targets.local.in_flight]\nprocesors = {orders = 1}\n")
     came = execute(shop)
     assert came.returncode == 2
