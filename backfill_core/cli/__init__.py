@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from keyword import iskeyword
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -91,6 +92,8 @@ def run(words: Sequence[str] | None = None) -> int:
 
     A user's error is a line or two on stderr, never a traceback.
     """
+    from backfill_core.cli.output import say
+
     try:
         given = cli.main(words, standalone_mode=False)
         code = given if isinstance(given, int) else ExitCode.OK
@@ -103,15 +106,15 @@ def run(words: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "backfill"
         said = error.format_message().rstrip(".")
-        print(f"error: {said}{'' if said.endswith('?') else '.'} See: {where} --help", file=sys.stderr)
+        say([f"error: {said}{'' if said.endswith('?') else '.'} See: {where} --help"], err=True)
         code = ExitCode.USAGE
     except click.Abort:
         print("\nnothing was run", file=sys.stderr)
         code = ExitCode.INTERRUPTED
     except BackfillError as error:
         lines = [str(p) for p in error.problems] if isinstance(error, InvalidProject) else [str(error)]
-        for line in lines:
-            print(f"{error.label}: {line}", file=sys.stderr)
+        paths = [str(fact) for fact in error.facts.values() if isinstance(fact, Path)]
+        say([f"{error.label}: {line}" for line in lines], err=True, whole=paths)
         code = error.exit_code
     except OSError as error:
         code = _unwritten(error)

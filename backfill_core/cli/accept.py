@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from backfill_core.cli.options import DATES, target_option, today_option
+from backfill_core.cli.output import say
+from backfill_core.cli.reasons import Reason
 from backfill_core.dates import DateSet
 from backfill_core.errors import BadUsage
 
@@ -15,7 +17,7 @@ from backfill_core.errors import BadUsage
 @click.command("accept")
 @click.argument("processor")
 @click.argument("dates", type=DATES, metavar="D,D..D")
-@click.option("--reason", required=True, metavar="TEXT", help="Why they are good as they are.")
+@click.option("--reason", type=Reason(), required=True, metavar="TEXT", help="Why they are good as they are.")
 @today_option
 @target_option
 @click.pass_obj
@@ -28,10 +30,8 @@ def command(project: str, processor: str, dates: DateSet, reason: str, today: da
     from backfill_core.project.review_file import append_reviews, who_asks
     from backfill_core.project.reviews import FILE
     from backfill_core.project.session import open_project
-    from backfill_core.reports.words import dates_words, wrapped
+    from backfill_core.reports.words import dates_words
 
-    if not reason.strip():
-        raise BadUsage(message="--reason is empty. Say why these dates are good as they are")
     session = open_project(Path(project), target)
     name = session.pipeline.processor(processor).name
     with session.warehouse(read_only=True) as warehouse:
@@ -51,4 +51,4 @@ def command(project: str, processor: str, dates: DateSet, reason: str, today: da
     )
     append_reviews(session.root, [accepted], session.pipeline)
     lines = [f"accepted: {name} {dates_words(dates)}, until their inputs change again", f"written to {FILE}: commit it"]
-    click.echo("\n".join(wrapped([*lines, "next: backfill plan"])))
+    say([*lines, "next: backfill plan"])

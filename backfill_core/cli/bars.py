@@ -12,7 +12,8 @@ from rich.text import Text
 from backfill_core.events import Word
 from backfill_core.reports.pace_texts import breaker_lines, claims_line, eta_told, flying, pace_words, slow_lines
 from backfill_core.reports.run_texts import run_word
-from backfill_core.reports.words import WIDTH, wrapped
+from backfill_core.reports.words import WIDTH
+from backfill_core.reports.wrapping import wrapped
 from backfill_core.run_state import RunState
 
 #: Words of units that no longer wait for anything, and what a bar says of them.
@@ -39,7 +40,7 @@ def bars(state: RunState, now: datetime) -> Group:
     said += [*breaker_lines(state), *slow_lines(state, now)[:3]]
     if (word := run_word(state, alive=True)) != "RUNNING":
         said.append(word)
-    return Group(table, *(Text(line, overflow="ellipsis", no_wrap=True) for line in wrapped(said)), fit=True)
+    return Group(table, *(Text(line, overflow="ellipsis", no_wrap=True) for line in wrapped(said, WIDTH)), fit=True)
 
 
 def _lost(state: RunState, names: list[str]) -> str:

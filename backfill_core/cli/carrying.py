@@ -17,7 +17,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from backfill_core.cli.terms import AskedTerms, Reasoned, asks_terms
+from backfill_core.cli.output import say, warn
+from backfill_core.cli.reasons import Reason, Reasoned
+from backfill_core.cli.terms import AskedTerms, asks_terms
 from backfill_core.errors import BadUsage, ExitCode, PlanDrifted, did_you_mean
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class How:
 _OPTIONS = (
     click.option("--allow-blocked", is_flag=True, help="Exit 0 although units were blocked when planned."),
     click.option("--retry-exhausted", is_flag=True, help="Call units too that failed the same way again and again."),
-    click.option("--allow-shrink", metavar="WHY", help="Let a date hold fewer keys than before; the journal keeps why."),
+    click.option("--allow-shrink", type=Reason(), metavar="WHY", help="Let a date hold fewer keys; the journal keeps why."),
     click.option(
         "--override-gate",
         type=Reasoned(),
@@ -108,9 +110,9 @@ def carry_out_plan(
             with free_warehouse(session, read_only=True, wait=how.wait) as warehouse:
                 agreed, _, lines = planning(warehouse)
             if how.dry_run:
-                click.echo("\n".join([*lines[:-1], "dry run: nothing was written", lines[-1]]))
+                say([*lines[:-1], "dry run: nothing was written", lines[-1]])
                 return
-            click.echo("\n".join(lines[:-1] if agreed.units else lines))
+            say(lines[:-1] if agreed.units else lines)
             if agreed.units and not click.confirm(f"Execute {agreed.units:,} units?"):
                 click.echo("nothing was run")
                 sys.exit(ExitCode.INTERRUPTED)
@@ -119,7 +121,7 @@ def carry_out_plan(
             while plan.units and waited_for_tables(session, plan, wait=how.wait):
                 plan, coverage, lines = planning(warehouse)
             if agreed is None:
-                click.echo("\n".join(lines[:-1] if plan.units else lines))
+                say(lines[:-1] if plan.units else lines)
             elif drift(agreed, plan):
                 raise PlanDrifted(hash=agreed.hash[:8], moved=str(drift(agreed, plan)), again=again)
             if not plan.units:
@@ -147,7 +149,7 @@ def carry_out_plan(
                 )
         if failed := state.first_failed:
             left = beside(f"explain {failed.processor} {failed.day}")
-        click.echo("\n".join(closing_lines(state, left)))
+        say(closing_lines(state, left))
         assert state.ended is not None
         if drain.at_once or drain.abandoned:
             sys.stdout.flush()
@@ -172,8 +174,7 @@ def _preflight(session: Session, warehouse: OpenWarehouse, plan: Plan) -> None:
     """Says what was found. Raises PreflightFailed for what would spoil the run."""
     from backfill_core.project.preflight import refuse_unfit
 
-    for finding in refuse_unfit(session, warehouse, plan):
-        click.echo(f"warning: {finding.what}.", err=True)
+    warn(f"{finding.what}." for finding in refuse_unfit(session, warehouse, plan))
 
 
 @contextmanager

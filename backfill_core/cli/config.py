@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from backfill_core.cli.options import format_option
+from backfill_core.cli.output import say
 
 
 @click.command("config")
@@ -24,8 +25,6 @@ def command(project: str, shape: str) -> None:
     if shape == "json":
         click.echo(json.dumps([{"setting": name, "value": value, "from": where} for name, value, where in rows], indent=1))
         return
-    click.echo(f"config  {root.name}")
     wide = max(len(name) for name, _, _ in rows)
-    for name, value, where in rows:
-        click.echo(f"{name:<{wide}}  {value if value != '' else '-'}  ({where.split()[0]})")
-    click.echo("next: backfill doctor")
+    lines = [f"{name:<{wide}}  {value if value != '' else '-'}  ({where.split()[0]})" for name, value, where in rows]
+    say([f"config  {root.name}", *lines, "next: backfill doctor"])

@@ -16,6 +16,7 @@ from backfill_core.cli.options import (
     observing,
     show_sql_option,
 )
+from backfill_core.cli.output import say, warn
 
 
 @click.command("coverage")
@@ -40,8 +41,7 @@ def command(
     session = open_project(ask.project, ask.target)
     with session.looked_through(last_observed=last_observed) as warehouse, sql_shown(warehouse, session.pipeline, show_sql):
         looked = look(session, warehouse, ask.asking)
-    for warning in looked.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    warn(looked.warnings)
     groups = grouped(looked.coverage, by)
     if shape == "json":
         found = coverage_json(looked.pipeline, looked.coverage, groups)
@@ -50,4 +50,4 @@ def command(
         )
         return
     head = session.head("coverage", looked.coverage.span, looked.ends)
-    click.echo("\n".join(coverage_lines(looked.coverage, looked.pipeline, head, groups, looked.notes)))
+    say(coverage_lines(looked.coverage, looked.pipeline, head, groups, looked.notes))

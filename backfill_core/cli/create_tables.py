@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from backfill_core.cli.options import target_option
+from backfill_core.cli.output import say
 from backfill_core.model.table import Table
 
 
@@ -24,10 +25,10 @@ def command(project: str, yes: bool, target: str | None) -> None:
     with session.warehouse(read_only=not yes) as warehouse:
         there = warehouse.schema(sorted({table.dataset for table in tables}))
         absent = list({table.name: table for table in tables if table.name not in there}.values())
-        click.echo(f"create-tables  {session.target_name}  {session.project_words}")
+        say([f"create-tables  {session.target_name}  {session.project_words}"])
         for table in absent:
             if not table.ddl:
-                click.echo(f"{table.name} is not there, and no ddl is declared")
+                say([f"{table.name} is not there, and no ddl is declared"])
             elif isinstance(warehouse, DuckDBWarehouse):
                 if yes:
                     warehouse.make(table)
@@ -40,8 +41,8 @@ def command(project: str, yes: bool, target: str | None) -> None:
                 click.echo(f"made {table.name}" if yes else create_statement(warehouse, table) + ";")
     declared = [table for table in absent if table.ddl]
     if declared and not yes:
-        click.echo(f"dry: nothing was made. next: backfill create-tables --target {session.target_name} --yes")
+        say([f"dry: nothing was made. next: backfill create-tables --target {session.target_name} --yes"])
     elif len(absent) > len(declared):
-        click.echo("what has no ddl cannot be made here: write ddl=… in its Table, or make it yourself")
+        say(["what has no ddl cannot be made here: write ddl=… in its Table, or make it yourself"])
     else:
-        click.echo(f"every declared table is there. next: backfill plan --target {session.target_name}")
+        say([f"every declared table is there. next: backfill plan --target {session.target_name}"])

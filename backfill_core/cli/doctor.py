@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from backfill_core.cli.options import format_option, target_option, today_option
+from backfill_core.cli.output import say
 from backfill_core.errors import BadUsage, ExitCode
 
 if TYPE_CHECKING:
@@ -42,13 +43,12 @@ def command(project: str, first: object, today: object, target: str | None, shap
     if shape == "json":
         click.echo(json.dumps({"findings": [{"stops": each.stops, "what": each.what} for each in found]}, indent=1))
     else:
-        click.echo(f"doctor  {session.target_name}  {session.project_words}  {start}.. {session.settings.timezone}")
-        for each in found:
-            click.echo(f"{'error' if each.stops else 'warning'}: {each.what}.")
-        click.echo(_looked_at(session))
+        lines = [f"doctor  {session.target_name}  {session.project_words}  {start}.. {session.settings.timezone}"]
+        lines += [f"{'error' if each.stops else 'warning'}: {each.what}." for each in found]
+        lines.append(_looked_at(session))
         again = f"backfill doctor --target {session.target_name}"
         fit = f"fit to run. next: backfill plan --target {session.target_name}"
-        click.echo(f"mend what is an error, then: {again}" if stopping else fit)
+        say([*lines, f"mend what is an error, then: {again}" if stopping else fit])
     sys.exit(ExitCode.USAGE if stopping else ExitCode.OK)
 
 

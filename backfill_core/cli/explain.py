@@ -8,6 +8,7 @@ from datetime import date
 import click
 
 from backfill_core.cli.options import Ask, Day, asks_span, format_option, show_sql_option
+from backfill_core.cli.output import say, warn
 
 
 @click.command("explain")
@@ -42,8 +43,7 @@ def command(ask: Ask, processor: str, day: date, most: int, show_sql: bool, shap
     unit = Unit(session.pipeline.processor(processor).name, day)
     with session.warehouse(read_only=True) as warehouse, sql_shown(warehouse, session.pipeline, show_sql):
         found = explained(session, warehouse, unit, ask.asking, most)
-    for warning in found.looked.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    warn(found.looked.warnings)
     told = found.explanation
     if shape == "json":
         shown = explain_json(told, found.plan.hash, found.attempts, more=found.more, file=found.file)
@@ -52,6 +52,4 @@ def command(ask: Ask, processor: str, day: date, most: int, show_sql: bool, shap
     words, dated = next_command(told)
     doing = ask.beside(words) if dated else ask.again(words)
     head = session.head("explain", found.looked.request.span, found.looked.ends)
-    click.echo(
-        "\n".join(explain_lines(told, found.looked.coverage, head, found.attempts, doing, more=found.more, file=found.file))
-    )
+    say(explain_lines(told, found.looked.coverage, head, found.attempts, doing, more=found.more, file=found.file))

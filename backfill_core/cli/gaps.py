@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from backfill_core.cli.options import Ask, asks
+from backfill_core.cli.output import warn
 from backfill_core.coverage import TO_DO, State
 from backfill_core.errors import BadUsage
 
@@ -26,8 +27,7 @@ def command(ask: Ask, words: str | None, shape: str) -> None:
     session = open_project(ask.project, ask.target)
     with session.warehouse(read_only=True) as warehouse:
         looked = look(session, warehouse, ask.asking)
-    for warning in looked.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    warn(looked.warnings)
     chosen = session.pipeline.chosen(looked.request.through, looked.request.processors)
     found = gaps(looked.coverage, chosen, states, asked_dates(looked.request))
     click.echo(gaps_json(found) if shape == "json" else gaps_csv(found), nl=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from backfill_core.cli.options import target_option
+from backfill_core.cli.output import say
 
 
 @click.command("graph")
@@ -15,7 +16,7 @@ from backfill_core.cli.options import target_option
 def command(project: str, target: str | None) -> None:
     """Layers and processors in order, and what each reads."""
     from backfill_core.project.session import open_project
-    from backfill_core.reports.words import plural, wrapped
+    from backfill_core.reports.words import plural
 
     session = open_project(Path(project), target)
     pipeline = session.pipeline
@@ -29,4 +30,4 @@ def command(project: str, target: str | None) -> None:
             lines.append(f"  {processor.name} -> {', '.join(written)}")
             for edge in pipeline.edges_into[processor.name]:
                 lines.append(f"    {edge.kind:<5} {' or '.join(edge.upstreams)} ({edge.window})")
-    click.echo("\n".join(wrapped([*lines, "next: backfill coverage"])))
+    say([*lines, "next: backfill coverage"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from backfill_core.cli.options import DATES, format_option, target_option, today_option
+from backfill_core.cli.output import say
 from backfill_core.dates import DateSet
 from backfill_core.errors import BadUsage
 
@@ -46,4 +47,4 @@ def command(project: str, processor: str, dates: DateSet, today: date | None, ta
         click.echo(json.dumps(impact_json(name, dates, direct, whole), indent=1))
         return
     head = session.head("impact", coverage.span, looked.ends)
-    click.echo("\n".join(impact_lines(name, dates, direct, whole, coverage, head)))
+    say(impact_lines(name, dates, direct, whole, coverage, head))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import click
-
+from backfill_core.cli.output import say
 from backfill_core.errors import BadUsage
 from backfill_core.events import Control
 
@@ -25,7 +24,7 @@ def tell(
     from backfill_core.project.session import open_place
     from backfill_core.reports.event_texts import instructed_line
     from backfill_core.reports.pace_texts import flying
-    from backfill_core.reports.words import plural, wrapped
+    from backfill_core.reports.words import plural
 
     place = open_place(Path(project), target)
     state, answer = instruct(place, run, control, concurrency=concurrency, caps=caps)
@@ -39,4 +38,4 @@ def tell(
             lines.append(f"{plural(flying(state), 'unit')} in flight come home")
     paused = control is Control.PAUSE and answer is not None
     lines.append(f"next: backfill continue {state.name}" if paused else f"next: backfill status {state.name} --watch")
-    click.echo("\n".join(wrapped(lines)))
+    say(lines)

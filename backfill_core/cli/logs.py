@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from backfill_core.cli.options import Day, format_option, target_option
+from backfill_core.cli.output import say
 from backfill_core.errors import UnknownProcessor, did_you_mean
 
 #: Lines of a call's own log that are shown, the last ones.
@@ -29,7 +30,6 @@ def command(project: str, run: str | None, processor: str | None, day: date | No
     from backfill_core.project.session import open_place
     from backfill_core.reports.event_json import event_json
     from backfill_core.reports.log_texts import About, look_back
-    from backfill_core.reports.words import wrapped
     from backfill_core.run_state import RunState
 
     place = open_place(Path(project), target)
@@ -43,7 +43,7 @@ def command(project: str, run: str | None, processor: str | None, day: date | No
         for event in found.events:
             click.echo(json.dumps({"schema": "backfill.log/1"} | event_json(event, name)))
         return
-    click.echo("\n".join(wrapped([f"run {name}  {state.started.command if state.started else ''}", *found.lines])))
+    say([f"run {name}  {state.started.command if state.started else ''}", *found.lines])
     if not found.lines:
         click.echo("no call and no ending of that")
     for call in found.calls if about else []:

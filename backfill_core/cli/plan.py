@@ -18,6 +18,7 @@ from backfill_core.cli.options import (
     observing,
     show_sql_option,
 )
+from backfill_core.cli.output import say, warn
 from backfill_core.errors import BadUsage, ExitCode
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def diff(before: str, after: str, exit_code: bool, shape: str) -> None:
     if shape == "json":
         click.echo(json.dumps(diff_json(old, new, found), indent=1))
     else:
-        click.echo("\n".join(diff_lines(old, new, found, after)))
+        say(diff_lines(old, new, found, after))
     if exit_code and found:
         sys.exit(ExitCode.STOPPED)
 
@@ -97,8 +98,7 @@ def _plan(ask: Ask, out: str | None, concurrency: int | None, shape: str, *, exi
             Path(out).write_text(json.dumps(plan.to_json(), indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise BadUsage(message=f"cannot write {out}: {error.strerror}") from error
-    for warning in looked.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    warn(looked.warnings)
     found, line = estimated(session, plan, looked.coverage, concurrency)
     if shape == "json":
         told: dict[str, object] = {"cost": cost.to_json()} if cost else {}
@@ -111,7 +111,7 @@ def _plan(ask: Ask, out: str | None, concurrency: int | None, shape: str, *, exi
     if ask.asking.observed == "partitions":
         doing = ask.again("plan")  # nothing is carried out on less than its rows
     below = (line, cost.line() if cost else "")
-    click.echo("\n".join(plan_lines(plan, looked.pipeline, looked.coverage, head, doing, *below, notes=looked.notes)))
+    say(plan_lines(plan, looked.pipeline, looked.coverage, head, doing, *below, notes=looked.notes))
     sys.exit(_code(plan, exit_code))
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backfill_core.cli.output import fitted
 from backfill_core.errors import ExitCode
 from backfill_core.events import BatchEnded, BatchStarted, Control, DrainAsked, Event, Instructed, RunEnded, UnitsEnded, Word
 from backfill_core.reports.event_texts import event_line
-from backfill_core.reports.words import plural, wrapped
+from backfill_core.reports.words import plural
 from backfill_core.run_state import RunState
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Progress:
             self.state.apply(event)
             line = self._line(event)
             if line:
-                self._print("\n".join(wrapped([line])))
+                self._print("\n".join(fitted([line], sys.stdout)))
         if self._live is not None and monotonic() - self._drawn > _APART:
             self._live.refresh()
             self._drawn = monotonic()

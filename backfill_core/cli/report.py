@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from backfill_core.cli.options import target_option
+from backfill_core.cli.output import say
 
 
 @click.command("report")
@@ -27,4 +28,4 @@ def command(project: str, run: str | None, target: str | None, shape: str) -> No
     if shape == "json":
         click.echo(json.dumps(report_json(state, alive=alive), indent=1))
     else:
-        click.echo(report_markdown(state, datetime.now(UTC), alive=alive, folder=str(place.root)), nl=False)
+        say(report_markdown(state, datetime.now(UTC), alive=alive, folder=str(place.root)), whole=[str(place.root)])

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from backfill_core.cli.options import format_option, target_option
+from backfill_core.cli.output import say
 
 
 @click.command("runs")
@@ -26,4 +27,4 @@ def command(project: str, limit: int, shape: str, target: str | None) -> None:
     if shape == "json":
         click.echo(json.dumps(runs_json(found), indent=1))
     else:
-        click.echo("\n".join(runs_lines(found, datetime.now(UTC))))
+        say(runs_lines(found, datetime.now(UTC)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from backfill_core.cli.options import format_option, target_option
+from backfill_core.cli.output import fitted
 
 if TYPE_CHECKING:
     from backfill_core.project.past_runs import Watched
@@ -48,7 +49,7 @@ def _look(watched: Watched, shape: str) -> tuple[bool, str]:
     goes_on = alive and state.ended is None
     if shape == "json":
         return goes_on, json.dumps(status_json(state, now, alive=alive), indent=1)
-    return goes_on, "\n".join(status_lines(state, now, alive=alive))
+    return goes_on, "\n".join(fitted(status_lines(state, now, alive=alive), sys.stdout))
 
 
 def _repeat(watched: Watched, every: float, shape: str) -> None:

@@ -62,20 +62,6 @@ class Cap(click.ParamType[tuple[str, int]]):
         return name, int(count)
 
 
-class Reasoned(click.ParamType[tuple[str, str]]):
-    """Something that is set aside, and why, as NAME=WHY."""
-
-    name = "reasoned"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        name, _, why = value.partition("=")
-        if not name.strip() or not why.strip():
-            self.fail(f"{value!r}: type NAME=WHY, a reason that whoever reads the report will understand.", param, ctx)
-        return name.strip(), why.strip()
-
-
 class Failures(click.ParamType[str]):
     """A number of units, or a share of those planned, as 10 or 5%."""
 

@@ -8,6 +8,7 @@ import sys
 import click
 
 from backfill_core.cli.options import Ask, asks, format_option, last_observed_option, observing
+from backfill_core.cli.output import say
 from backfill_core.errors import ExitCode
 
 
@@ -22,7 +23,6 @@ def command(ask: Ask, last_observed: bool, shape: str) -> None:
     from backfill_core.project.look import look
     from backfill_core.project.session import open_project
     from backfill_core.reports.gate_texts import broken, full_verdict_lines, validation_json
-    from backfill_core.reports.words import wrapped
 
     ask = observing(ask, "rows", last_observed)
     session = open_project(ask.project, ask.target)
@@ -41,6 +41,6 @@ def command(ask: Ask, last_observed: bool, shape: str) -> None:
             lines += full_verdict_lines(verdict)
         lines += [each.line() for each in bad]
         lines.append(f"next: {ask.again('plan')}" if failed else "all gates and rules hold. next: backfill coverage")
-        click.echo("\n".join(wrapped(lines)))
+        say(lines)
     if failed:
         sys.exit(ExitCode.GATE_CLOSED)

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
+from backfill_core.cli.output import say
 from backfill_core.errors import WarehouseHeld
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class Waiting:
 
     def a_while(self, held: WarehouseHeld) -> None:
         if self._told != held.facts["look"]:
-            click.echo(f"waiting for {held.facts['who']}\n  to let go of {held.facts['what']}. Ctrl-C leaves")
+            say([f"waiting for {held.facts['who']} to let go of {held.facts['what']}. Ctrl-C leaves"])
             self._told = held.facts["look"]
         time.sleep(0.5)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from backfill_core.cli.options import DATES, Day, target_option, today_option
+from backfill_core.cli.output import say
+from backfill_core.cli.reasons import Reason
 from backfill_core.dates import DateSet
 from backfill_core.errors import BadUsage
 
@@ -16,7 +18,7 @@ from backfill_core.errors import BadUsage
 @click.argument("processor", required=False)
 @click.argument("dates", type=DATES, metavar="[D,D..D]", required=False)
 @click.option("--from-run", "run", metavar="RUN", help="Waive what that run tried in vain, or found missing and left so.")
-@click.option("--reason", required=True, metavar="TEXT", help="Why nobody waits for them. Shown wherever they are counted.")
+@click.option("--reason", type=Reason(), required=True, metavar="TEXT", help="Why nobody waits for them.")
 @click.option("--until", type=Day(), help="The last day on which this holds (default: for good).")
 @today_option
 @target_option
@@ -39,14 +41,12 @@ def command(
     from backfill_core.project.session import open_project
     from backfill_core.project.waiving import check_waived
     from backfill_core.reports.remaining import given_up
-    from backfill_core.reports.words import dates_words, wrapped
+    from backfill_core.reports.words import dates_words
 
     if (processor is None or dates is None) == (run is None) or (run and processor):
         raise BadUsage(message="type either PROCESSOR and its dates, or --from-run RUN")
     session = open_project(Path(project), target)
     day = session.today(today)
-    if not reason.strip():
-        raise BadUsage(message="--reason is empty. Say why nobody waits for these dates")
     if until is not None and until < day:
         raise BadUsage(message=f"--until {until} is before today, {day}")
     if run:
@@ -64,4 +64,4 @@ def command(
     waivers = [Waiver(processor=n, dates=d, reason=reason, who=who, when=day, until=until) for n, d in found.items()]
     append_reviews(session.root, waivers, session.pipeline)
     lines = [f"waived: {name} {dates_words(chosen)}" for name, chosen in found.items()]
-    click.echo("\n".join(wrapped([*lines, f"written to {FILE}: commit it", "next: backfill plan"])))
+    say([*lines, f"written to {FILE}: commit it", "next: backfill plan"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from backfill_core.cli.options import format_option, target_option, today_option
+from backfill_core.cli.output import say
 from backfill_core.dates import DateSet, union
 
 
@@ -39,4 +40,4 @@ def command(project: str, today: date | None, target: str | None, shape: str) ->
     if shape == "json":
         click.echo(json.dumps(reviews_json(listed), indent=1))
         return
-    click.echo("\n".join(reviews_lines(listed, session.head("waivers", span, ""))))
+    say(reviews_lines(listed, session.head("waivers", span, "")))

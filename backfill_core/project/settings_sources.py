@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from backfill_core.errors import BadSettings, NoProject, did_you_mean
-from backfill_core.project.settings import PREFIX, GcpTarget, InFlight, LocalTarget, Settings
+from backfill_core.project.settings import PREFIX, Settings
+from backfill_core.project.settings_problems import setting_path, settings_problem
 
 #: Set for programs that a run starts, which may ask backfill something themselves.
 _OURS = "BACKFILL_OUT"
@@ -58,8 +59,8 @@ def load_settings(root: Path) -> Settings:
         return Settings(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = _origin(layers, _path(first["loc"]))
-        raise BadSettings(where=where, problem=_problem(first)) from error
+        where = _origin(layers, setting_path(first["loc"]))
+        raise BadSettings(where=where, problem=settings_problem(first)) from error
 
 
 def read_layers(root: Path) -> list[SettingsLayer]:
@@ -150,33 +151,3 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise BadSettings(where=file, problem=str(error)) from error
-
-
-def _path(loc: tuple[int | str, ...]) -> tuple[str, ...]:
-    """The path of a setting, without the word for the kind of target that the library puts into it."""
-    parts = tuple(map(str, loc))
-    return parts[:2] + parts[3:] if parts[0] == "targets" and len(parts) > 2 else parts
-
-
-def _problem(error: Any) -> str:
-    path = _path(error["loc"])
-    where = ".".join(path)
-    if error["type"] == "extra_forbidden":
-        model: type[BaseModel] = Settings
-        if path[0] == "targets":
-            model = InFlight if "in_flight" in path else GcpTarget if error["loc"][2] == "gcp" else LocalTarget
-        known = [field.alias or name for name, field in model.model_fields.items()]
-        others: dict[type[BaseModel], tuple[type[BaseModel], str]]
-        others = {GcpTarget: (LocalTarget, "local"), LocalTarget: (GcpTarget, "gcp")}
-        if model in others and path[-1] in others[model][0].model_fields:
-            return f'no setting "{where}": it is one of runtime {others[model][1]}'
-        hint = did_you_mean(path[-1], known) or f" There are: {', '.join(known)}"
-        return f'no setting "{where}".{hint}'
-    if path == ("target",) and error["type"] == "string_type":
-        return 'target is the name of one, where none is typed. Did you mean "targets"?'
-    if error["type"] == "union_tag_invalid":
-        given = str(error["ctx"]["tag"])
-        return f'{where}.runtime: no runtime "{given}".{did_you_mean(given, ("local", "gcp"))} Runtimes: local, gcp'
-    if error["type"] == "union_tag_not_found":
-        return f"{where}.runtime: say which, local or gcp"
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}"

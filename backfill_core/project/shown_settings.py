@@ -17,13 +17,17 @@ _HELD = re.compile(rf"(?i)([\w-]*(?:{'|'.join(SECRET_WORDS)})[\w-]*=|bearer\s+)[
 def leaves(model: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every single setting with its path."""
     for name, field in type(model).model_fields.items():
-        value, here = getattr(model, name), (*path, field.alias or name)
-        nested = value if isinstance(value, dict) else {}
-        if any(isinstance(each, BaseModel) for each in nested.values()):
-            for key, each in sorted(nested.items()):
-                yield from leaves(each, (*here, key))
-        else:
-            yield here, value
+        yield from _leaves(getattr(model, name), (*path, field.alias or name))
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, BaseModel):
+        yield from leaves(value, path)
+    elif isinstance(value, dict) and value:
+        for key, each in sorted(value.items()):
+            yield from _leaves(each, (*path, key))
+    else:
+        yield path, value
 
 
 def masked(path: tuple[str, ...], value: Any) -> str:

@@ -21,7 +21,7 @@ from backfill_core.reports.run_texts import (
     run_word,
     took_words,
 )
-from backfill_core.reports.words import plural, wrapped
+from backfill_core.reports.words import plural
 from backfill_core.run_state import RunState
 
 SCHEMA = "backfill.report/1"
@@ -71,8 +71,8 @@ def report_json(state: RunState, *, alive: bool) -> dict[str, Any]:
     }
 
 
-def report_markdown(state: RunState, now: datetime, *, alive: bool, folder: str = "") -> str:
-    """The completion report as a page; of a run under way, what a colleague needs to take it over.
+def report_markdown(state: RunState, now: datetime, *, alive: bool, folder: str = "") -> list[str]:
+    """The completion report as the lines of a page; of a run under way, what a colleague needs to take it over.
 
     ``folder`` is the project's, as whoever reads it would find it.
     """
@@ -95,8 +95,7 @@ def report_markdown(state: RunState, now: datetime, *, alive: bool, folder: str 
         parts += ["", "## What remains", "", *([f"- {line.strip()}" for line in gaps[1:]] or ["Nothing."])]
     commands = next_commands(state, alive=alive)
     parts += ["", "## What to type", "", *(f"- `{command}`" for command in commands)]
-    shown = [line for part in parts for line in ([part] if "`" in part else wrapped([part]))]  # a command is copied whole
-    return "\n".join([*shown, "", f"next: `{commands[0]}`", ""])
+    return [*parts, "", f"next: `{commands[0]}`"]
 
 
 def next_commands(state: RunState, *, alive: bool) -> list[str]:

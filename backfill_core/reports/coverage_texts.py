@@ -1,4 +1,4 @@
-"""Coverage as lines of text, 80 columns wide."""
+"""Coverage as lines of text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backfill_core.plan import Forecast
 from backfill_core.planning.carried import Carried
 from backfill_core.reports.jsons import carried_into, measures
 from backfill_core.reports.plan_texts import calendar_words
-from backfill_core.reports.words import Head, dates_words, key_words, number, percent, plural, wrapped
+from backfill_core.reports.words import Head, dates_words, key_words, number, percent, plural
 
 _COLUMNS = (
     ("COMPL", State.COMPLETE),
@@ -48,7 +48,7 @@ def coverage_lines(
     for why, far in (("beyond what the calendar knows", True), ("nothing tells", False)):
         told = {name: _days(_unknown(coverage, name, far) & span) for name in pipeline.processors}
         lines += [f"unknown: {dates}, {why}: {who}" for dates, who in _alike(pipeline, told) if dates]
-    return wrapped([*lines, "next: backfill plan"])
+    return [*lines, "next: backfill plan"]
 
 
 def _unknown(coverage: Coverage, name: str, far: bool) -> DateSet:

@@ -7,7 +7,7 @@ from typing import Any
 
 from backfill_core.plan import Plan
 from backfill_core.planning.plan_diff import Difference
-from backfill_core.reports.words import dates_words, plural, wrapped
+from backfill_core.reports.words import dates_words, plural
 
 SCHEMA = "backfill.plan-diff/1"
 
@@ -25,7 +25,7 @@ def diff_lines(before: Plan, after: Plan, found: Sequence[Difference], file: str
     )
     same = "they say the same. " if not found else ""
     doing = f"backfill execute --plan {file}" if after.units else "backfill coverage"
-    return wrapped([*lines, f"{same}next: {doing}"])
+    return [*lines, f"{same}next: {doing}"]
 
 
 def diff_json(before: Plan, after: Plan, found: Sequence[Difference]) -> dict[str, Any]:

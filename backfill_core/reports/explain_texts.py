@@ -1,8 +1,7 @@
-"""An explanation as lines of text, 80 columns wide: what a line is about stands before it."""
+"""An explanation as lines of text: what a line is about stands before it."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -11,12 +10,10 @@ from backfill_core.coverage import Coverage, Key, State
 from backfill_core.graph import EdgeKind
 from backfill_core.planning.explanation import Expected, Explanation, Held, Kept, NeedSeen, Standing, WantedKey
 from backfill_core.reports.pace_texts import duration_words
-from backfill_core.reports.words import WIDTH, Head, dates_words, key_words, number, plural, wrapped
+from backfill_core.reports.words import Head, dates_words, key_words, number, plural
 
 #: Columns that the word before a line takes.
 _LABEL = 9
-#: A blank at which no line is broken.
-_STAYS = "\xa0"
 
 
 def explain_lines(
@@ -32,10 +29,10 @@ def explain_lines(
     """What is told of a unit; its last line is what to type next, ``doing``."""
     between = ": " if told.state in (State.INVALID, State.NOT_EXPECTED) else " "
     state = f"{told.state}{between}{told.detail}" if told.detail else str(told.state)
-    lines = wrapped([head.line(), f"{told.processor} {told.day}: {state}"])
+    lines = [head.line(), f"{told.processor} {told.day}: {state}"]
     last = ""
     for label, text in _told(told, coverage, attempts, more=more, file=file):
-        lines += _labelled(label if label != last else "", text)
+        lines.append(f"{label if label != last else '':{_LABEL}}{text}")
         last = label
     return [*lines, f"next: {doing}"]
 
@@ -83,19 +80,6 @@ def _wants(expected: Iterable[Expected], rules: Iterable[Kept], rows: int) -> It
     for kept in rules:
         for line in _kept(kept, rows):
             yield "rules", line
-
-
-def _labelled(label: str, text: str) -> list[str]:
-    inner = len(text) - len(text.lstrip())
-    shown = textwrap.wrap(
-        text.lstrip(),
-        WIDTH,
-        initial_indent=f"{label:{_LABEL}}" + " " * inner,
-        subsequent_indent=" " * (_LABEL + inner + 2),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [line.replace(_STAYS, " ") for line in shown]
 
 
 def _held(held: Held, file: str) -> str:
@@ -237,7 +221,7 @@ def _attempt(attempt: Attempt) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.4g}{_STAYS}%"
+    return f"{100 * share:.4g} %"
 
 
 def _instant(micros: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet
-from backfill_core.reports.words import Head, dates_words, number, plural, wrapped
+from backfill_core.reports.words import Head, dates_words, number, plural
 
 SCHEMA = "backfill.impact/1"
 
@@ -18,7 +18,7 @@ def impact_lines(
     """What is spoiled, by processor: directly, and in all; the last line is what to type next."""
     told = f"{processor} {dates_words(dates, coverage.calendar(processor).expected)}"
     if not spoiled:
-        return wrapped([head.line(), f"a re-run of {told} spoils nothing", "next: backfill plan"])
+        return [head.line(), f"a re-run of {told} spoils nothing", "next: backfill plan"]
     width = max(map(len, spoiled)) + 2
     lines = [head.line(), f"a re-run of {told} spoils:", f"{'':{width}}{'DIRECT':>7}{'FURTHER':>8}  DATES"]
     for name, found in spoiled.items():
@@ -28,7 +28,7 @@ def impact_lines(
         lines.append(f"{line}  {shown}" + (f" ({runs.rpartition(' in ')[2]})" if runs else ""))
     lines.append(f"directly {_total(direct)}, in all {_total(spoiled)}")
     again = f"backfill plan --processor {processor} --dates {','.join(dates.to_json())} --force --cascade all"
-    return wrapped([*lines, f"next: {again}"])
+    return [*lines, f"next: {again}"]
 
 
 def impact_json(processor: str, dates: DateSet, direct: Mapping[str, DateSet], spoiled: Mapping[str, DateSet]) -> dict[str, Any]:

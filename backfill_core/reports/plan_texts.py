@@ -1,4 +1,4 @@
-"""A plan as lines of text, 80 columns wide."""
+"""A plan as lines of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backfill_core.dates import DateSet
 from backfill_core.graph import Pipeline
 from backfill_core.plan import Blocked, Closure, Forecast, Plan, PlannedProcessor, Stage
 from backfill_core.reports.gate_texts import gate_words
-from backfill_core.reports.words import WIDTH, Head, dates_words, key_words, number, percent, plural, reasons_words, wrapped
+from backfill_core.reports.words import Head, dates_words, key_words, number, percent, plural, reasons_words
 
 #: Columns of a processor's name at most; a longer one has a line of its own.
 _NAME = 34
@@ -49,7 +49,7 @@ def plan_lines(
     )
     lines += filter(None, below)
     lines.append(f"next: {doing}" if plan.units else "nothing to do. next: backfill coverage")
-    return wrapped(lines)
+    return lines
 
 
 def calendar_words(coverage: Coverage) -> list[str]:
@@ -92,9 +92,7 @@ def _processor_lines(planned: PlannedProcessor, coverage: Coverage, name: int) -
     line = f"  {'' if above else planned.name:{name - 2}}{number(len(planned.dates)):>7}  {dates:22}  "
     if comma:
         why = f"{runs.rpartition(' in ')[2]}: {why}"
-    if len(line) + len(why) <= WIDTH:
-        return [*above, line + why]
-    return [*above, line.rstrip(), "      " + why]
+    return [*above, line + why]
 
 
 def blocked_lines(blocked: tuple[Blocked, ...]) -> list[str]:

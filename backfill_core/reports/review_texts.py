@@ -10,7 +10,7 @@ from typing import Any
 from backfill_core.coverage import Coverage, State
 from backfill_core.dates import DateSet
 from backfill_core.model.reviews import Accepted, Waiver
-from backfill_core.reports.words import Head, dates_words, plural, wrapped
+from backfill_core.reports.words import Head, dates_words, plural
 
 SCHEMA = "backfill.waivers/1"
 
@@ -50,7 +50,7 @@ def told(waivers: Iterable[Waiver], accepted: Iterable[Accepted], coverage: Cove
 def reviews_lines(listed: list[Told], head: Head) -> list[str]:
     """A line an entry, and one for why it was made."""
     if not listed:
-        return wrapped([f"{head.command}  {head.target}  {head.project}", "nothing is waived or accepted", "next: backfill plan"])
+        return [f"{head.command}  {head.target}  {head.project}", "nothing is waived or accepted", "next: backfill plan"]
     lines = [head.line()]
     for one in listed:
         entry = one.entry
@@ -59,7 +59,7 @@ def reviews_lines(listed: list[Told], head: Head) -> list[str]:
         count = plural(len(one.dates), "date")
         lines.append(f"{one.state:8}{one.kind:10}{entry.processor} {dates_words(one.dates)} ({count}{some}){until}")
         lines.append(f"    {entry.reason} ({entry.who}, {entry.when})")
-    return wrapped([*lines, "next: backfill plan"])
+    return [*lines, "next: backfill plan"]
 
 
 def reviews_json(listed: list[Told]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A run's status and its closing words, 80 columns wide."""
+"""A run's status and its closing words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from backfill_core.reports.pace_texts import (
 from backfill_core.reports.plan_texts import blocked_lines
 from backfill_core.reports.remaining import Gap, remaining
 from backfill_core.reports.trouble_texts import identity_line, sight_line
-from backfill_core.reports.words import WIDTH, dates_words, key_words, number, percent, plural, wrapped
+from backfill_core.reports.words import WIDTH, dates_words, key_words, number, percent, plural
 from backfill_core.run_state import RunState
 
 SCHEMA = "backfill.status/1"
@@ -70,7 +70,7 @@ def status_lines(state: RunState, now: datetime, *, alive: bool) -> list[str]:
     elif not alive:
         left = plural(state.left, "unit")
         lines.append(f"it was killed or hangs; {left} had no final word, and are looked at again when it is resumed")
-    return wrapped([*lines, f"next: {next_command(state, alive=alive)}"])
+    return [*lines, f"next: {next_command(state, alive=alive)}"]
 
 
 def status_json(state: RunState, now: datetime, *, alive: bool) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def closing_lines(state: RunState, look: str) -> list[str]:
     lines.append(f"exit {state.ended.exit_code}: {state.ended.exit_reason}")
     mended = not state.ended.exit_code or state.left
     lines.append(f"next: {next_after(state) if mended else look}")
-    return wrapped(lines)
+    return lines
 
 
 def table_lines(state: RunState) -> list[str]:

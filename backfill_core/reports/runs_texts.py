@@ -8,7 +8,6 @@ from typing import Any
 
 from backfill_core.events import Word
 from backfill_core.reports.run_texts import next_command, run_word, took_words
-from backfill_core.reports.words import WIDTH
 from backfill_core.run_state import RunState
 
 SCHEMA = "backfill.runs/1"
@@ -30,7 +29,7 @@ def runs_lines(runs: Runs, now: datetime) -> list[str]:
             f"{took_words(state, now, alive=alive):>11} {state.count(Word.DONE):>6,} {state.units:>6,} "
             f"{state.count(Word.FAILED, Word.DECLINED):>6,}  {exit_words}"
         ).rstrip()
-        lines.append(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…")
+        lines.append(line)
     latest, alive = runs[0]
     return [*lines, f"next: {next_command(latest, alive=alive)}"]
 

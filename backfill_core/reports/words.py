@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backfill_core.dates import DateSet, Span
 
-#: Columns that a line of text may take.
+#: Columns that a table may take.
 WIDTH = 80
 
 
@@ -27,26 +26,6 @@ class Head:
     def line(self) -> str:
         ends = f" ({self.ends})" if self.ends else ""
         return f"{self.command}  {self.target}  {self.project}  {self.span}{ends} {self.zone}"
-
-
-def wrapped(lines: Iterable[str]) -> list[str]:
-    """The lines, each too long one broken between words and gone on with further in."""
-    shown: list[str] = []
-    for line in lines:
-        inner = " " * (len(line) - len(line.lstrip()) + 2)
-        if len(line) <= WIDTH or line.startswith("next: "):  # a command is copied whole
-            shown.append(line)
-        else:
-            shown += textwrap.wrap(
-                line,
-                WIDTH,
-                subsequent_indent=inner,
-                break_long_words=False,
-                break_on_hyphens=False,
-                drop_whitespace=True,
-                replace_whitespace=False,
-            )
-    return shown
 
 
 def key_words(column: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backfill_core.cli import run
+from backfill_core.reports.wrapping import wrapped
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +36,11 @@ def backfill(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     with chdir(project), redirect_stdout(out), redirect_stderr(err):
         code = run(words)
     return subprocess.CompletedProcess(words, code, stdout=out.getvalue(), stderr=err.getvalue())
+
+
+def on_a_screen(text: str) -> list[str]:
+    """Lines of output as a terminal of 80 columns shows them."""
+    return wrapped(text.splitlines(), 80)
 
 
 def apart(project: Path, *words: str) -> subprocess.CompletedProcess[str]:

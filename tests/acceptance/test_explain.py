@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from backfill_core.cli.explain import command
-from projects import answer, backfill
+from projects import answer, backfill, on_a_screen
 from shop import SPAN, execute, make_shop, spoil
 
 
@@ -137,9 +137,9 @@ def test_what_is_shown_fits_a_terminal_and_names_what_lacks(shop: Path) -> None:
     for unit in (("sums", "2024-05-10"), ("orders", "2024-05-01"), ("trends", "2024-05-04")):
         shown = backfill(shop, "explain", *unit, *SPAN)
         assert shown.returncode == 0, shown.stderr
-        lines = shown.stdout.splitlines()
+        lines = on_a_screen(shown.stdout)
         assert lines[1].startswith(f"{unit[0]} {unit[1]}: ")
-        assert all(len(line) <= 80 or line.startswith("next: ") for line in lines), shown.stdout
+        assert all(len(line) <= 80 or line.startswith("  backfill ") for line in lines), shown.stdout
     shown = backfill(shop, "explain", "sums", "2024-05-07", *SPAN, "--show-sql")
     assert "wants    100% of the keys of orders: 1 of 3, too few\n           lacks 2 shop: b, c\n" in shown.stdout
     assert "place <= $limit_0" in shown.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from projects import answer, backfill
+from projects import answer, backfill, on_a_screen
 from shop import SPAN, TODAY, execute, make_shop, spoil
 
 
@@ -79,7 +79,7 @@ def test_what_a_run_of_some_dates_spoils(shop: Path) -> None:
     assert ["sums", "3", "0", "2024-05-03..2024-05-05"] in [line.split() for line in shown.splitlines()]
     assert "directly 3 dates of 1 processor, in all 7 dates of 2 processors" in shown
     assert shown.splitlines()[-1] == "next: backfill plan --processor orders --dates 2024-05-03 --force --cascade all"
-    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert all(len(line) <= 80 for line in on_a_screen(shown))
     assert "spoils nothing" in backfill(shop, "impact", "trends", "2024-05-03", *TODAY).stdout
 
 

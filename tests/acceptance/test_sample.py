@@ -27,7 +27,7 @@ from backfill_core.project.session import open_project
 from backfill_core.testing.local_cloud import LocalCloud
 from backfill_core.testing.service_faults import ServiceFault, Trouble
 from backfill_core.testing.service_server import ServiceServer
-from projects import ROOT, answer, apart, backfill, copy_of_reference
+from projects import ROOT, answer, apart, backfill, copy_of_reference, on_a_screen
 from query_budget import check_budget, check_pruned
 
 
@@ -83,7 +83,7 @@ def test_a_forecast_knows_the_gates_that_will_close(sample: Path, tmp_path: Path
 
 
 def test_a_season_fits_a_screen(sample: Path) -> None:
-    shown = backfill(sample, "plan", "--season", "2024-25").stdout.splitlines()
+    shown = on_a_screen(backfill(sample, "plan", "--season", "2024-25").stdout)
     assert len(shown) <= 40
     assert max(map(len, shown)) <= 80
 

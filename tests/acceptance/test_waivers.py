@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from projects import answer, backfill
+from projects import answer, backfill, on_a_screen
 from shop import SPAN, execute, make_shop, spoil
 
 FILE = "backfill-reviews.toml"
@@ -79,6 +79,17 @@ def test_the_file_is_kept_byte_for_byte_and_says_who_and_when(shop: Path) -> Non
     assert sorted(path.name for path in shop.iterdir() if "reviews" in path.name) == [FILE]
 
 
+def test_a_reason_is_kept_on_one_line_and_never_empty(shop: Path) -> None:
+    for name, dates in (("waive", "2024-05-03"), ("accept", "2024-05-04")):
+        refused = backfill(shop, name, "orders", dates, "--reason", " \n", *TODAY)
+        assert (refused.returncode, "'--reason': it is empty. Say why" in refused.stderr) == (2, True), refused.stderr
+    assert "'--allow-shrink': it is empty" in backfill(shop, "execute", "--allow-shrink", "").stderr
+    assert backfill(shop, "waive", "orders", "2024-05-03", "--reason", "never\r\ncame,\n  they say\n", *TODAY).returncode == 0
+    assert tomllib.loads((shop / FILE).read_text(encoding="utf-8"))["waiver"][0]["reason"] == "never came, they say"
+    (shop / FILE).write_text((shop / FILE).read_text(encoding="utf-8").replace("came, they", "came,\\n they"), encoding="utf-8")
+    assert "    never came, they say (" in backfill(shop, "waivers", *TODAY).stdout
+
+
 def test_what_a_run_gave_up_is_waived(shop: Path) -> None:
     lost(shop)
     waive(shop, "--from-run", "r1")
@@ -108,7 +119,7 @@ def test_waivers_are_listed_with_what_they_do(full: Path) -> None:
     ]
     shown = backfill(full, "waivers", *later).stdout
     assert "expired waiver    orders 2024-05-04 (1 date), until 2024-05-21" in shown
-    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert all(len(line) <= 80 for line in on_a_screen(shown))
     for command in ("plan", "coverage"):
         told = backfill(full, command, "--to", "2024-05-10", *later).stderr
         assert told == 'warning: waiver of orders 2024-05-04 expired after 2024-05-21: shop "a" burnt\\down\n'

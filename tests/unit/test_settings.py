@@ -34,7 +34,8 @@ def test_the_environment_wins_over_dotenv_and_that_over_the_file(tmp_path: Path,
     assert told["from"] == ("2024-01-02", ".env")
     assert told["timezone"] == ("Europe/Berlin", "backfill.toml")
     assert told["targets.cloud.location"] == ("EU", ".env")
-    assert told["targets.cloud.datasets"] == ("{'raw': 'raw_copy'}", "environment")
+    assert told["targets.cloud.datasets.raw"] == ("raw_copy", "environment")
+    assert told["targets.cloud.in_flight.services"] == ("{}", "default")
     assert told["targets.cloud.maximum_bytes_billed"] == ("100000000000", "default")
     assert environment(tmp_path, {"OTHER": "4"})["OTHER"] == "4"
     assert environment(tmp_path, {})["OTHER"] == "3"
@@ -62,6 +63,16 @@ def test_the_environment_wins_over_dotenv_and_that_over_the_file(tmp_path: Path,
         ),
         (CLOUD + 'variables = { API_KEY = "x" }', "", "API_KEY is for a secret by its name: put it into the environment or .env"),
         (CLOUD + 'identity_command = "print {aud}"', "", 'it names "{aud}". There is {audience} alone'),
+        (CLOUD.replace("landing =", "prefix ="), "", 'targets.cloud.landing is not set. Write landing = "landing", the folder'),
+        (CLOUD + "concurrency = 'x'", "", 'targets.cloud.concurrency: "x" is no whole number'),
+        (CLOUD + "concurrency = 0", "", "targets.cloud.concurrency: 0 will not do: the least is 1"),
+        (CLOUD + "per_minute = { l4 = 0 }", "", "targets.cloud.per_minute.l4: 0 will not do: it must be over 0"),
+        (CLOUD + "location = 5", "", 'targets.cloud.location: 5 is no text. Write it in quotes: "…"'),
+        (CLOUD + "credentials = true", "", 'targets.cloud.credentials: true is no path. Write it in quotes: "…"'),
+        (CLOUD + "in_flight = 3", "", "in_flight: 3 is no table. Write in_flight = { services = { l4 = 5 } }"),
+        ("from = '2024-02-30'\n" + CLOUD, "", 'from: "2024-02-30" is no day. Write it as 2024-10-01'),
+        ("target = 'x'", "", "targets is not set. Write [tool.backfill.targets.local] ([targets.local] in backfill.toml)"),
+        ("targets = { local = 3 }", "", "targets.local: 3 is no table. Write [tool.backfill.targets.local]"),
         (CLOUD + 'metadata_host = "example.com:80"', "", "and example.com is no host of this machine's or Google's"),
         ("[target.cloud]\nruntime = 'gcp'\n", "", 'target is the name of one, where none is typed. Did you mean "targets"?'),
         (CLOUD, "BACKFILL_TARGETS__CLUOD__PROJECT=x", '.env: no target "cluod". Did you mean "cloud"? Targets: cloud'),
