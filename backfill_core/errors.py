@@ -71,7 +71,7 @@ class UnknownTarget(BackfillError):
 
 
 class UnknownRun(BackfillError):
-    """no run "{name}" in the journal {journal}. Known: {known}."""
+    """no run "{name}" in the journal {journal}. Known: {known}"""
 
 
 class NoRunYet(BackfillError):
@@ -188,6 +188,10 @@ class LandingError(BackfillError):
 
 class JournalError(BackfillError):
     """the journal {path} cannot be used: {problem}. It holds history alone: move it away, and no state is lost"""
+
+
+class NoJournalFolder(JournalError):
+    """{folder} is a file, and runs are remembered in a folder of that name. Move it away, then try again"""
 
 
 class JournalUnwritten(JournalError):

@@ -86,6 +86,13 @@ class Pipeline:
         """The graph of these declarations for one runtime. Raises InvalidProject with all that is wrong, at once."""
         return _Builder(list(found), runtime).build()
 
+    @staticmethod
+    def problems_of_some(found: Iterable[Declared], runtime: str) -> list[Problem]:
+        """What is wrong with these declarations, whatever others there may be: a name that none of them has is no problem."""
+        builder = _Builder(list(found), runtime, some=True)
+        builder.check()
+        return builder.problems
+
     def layer(self, name: str) -> Layer:
         """The layer of that name or alias. Raises UnknownLayer."""
         for layer in self.layers:
@@ -213,8 +220,10 @@ def _read_by_checks_of_one(processor: Processor) -> Iterable[tuple[str, Window]]
 class _Builder:
     """Checks a project's declarations together and puts them in order."""
 
-    def __init__(self, found: list[Declared], runtime: str) -> None:
+    def __init__(self, found: list[Declared], runtime: str, *, some: bool = False) -> None:
         self.runtime = runtime
+        #: Whether others may be declared that were not found.
+        self.some = some
         self.problems: list[Problem] = []
         self.layers: dict[str, Layer] = {}
         self.processors: dict[str, Processor] = {}
@@ -223,12 +232,16 @@ class _Builder:
         for declared in found:
             self._take(declared)
 
-    def build(self) -> Pipeline:
+    def check(self) -> tuple[list[str], list[str]]:
+        """(the layers, the processors), in order as far as they have one; ``problems`` then has all that is wrong."""
         self._check_names()
         self._check_writers()
         self._check_values()
         order = self._layer_order()
-        names = self._processor_order(order)
+        return order, self._processor_order(order)
+
+    def build(self) -> Pipeline:
+        order, names = self.check()
         if self.problems:
             raise InvalidProject(self.problems)
         layers: nx.DiGraph[str] = nx.DiGraph((before, layer.name) for layer in self.layers.values() for before in layer.after)
@@ -266,7 +279,7 @@ class _Builder:
         self.problems.append(Problem(declared.where, what))
 
     def _known(self, declared: Declared, kind: str, name: str, shelf: Mapping[str, object], role: str) -> bool:
-        if name in shelf:
+        if name in shelf or self.some:
             return True
         self._wrong(declared, f'{role} names {kind} "{name}", which nothing declares.{did_you_mean(name, shelf)}')
         return False
@@ -353,9 +366,9 @@ class _Builder:
         for layer in self.layers.values():
             order.add_edges_from((before, layer.name) for before in layer.after if before in self.layers)
         self._report_cycle(order, "layer")
+        self._check_layer_edges(order)
         if not nx.is_directed_acyclic_graph(order):
             return list(self.layers)
-        self._check_layer_edges(order)
         return list(nx.lexicographical_topological_sort(order))
 
     def _check_layer_edges(self, order: nx.DiGraph[str]) -> None:

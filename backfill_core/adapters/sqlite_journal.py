@@ -15,7 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backfill_core.errors import JournalError, JournalUnwritten, LeaseLost, NotUnderWay, WarehouseHeld
+from backfill_core.errors import JournalError, JournalUnwritten, LeaseLost, NoJournalFolder, NotUnderWay, WarehouseHeld
 from backfill_core.ports import Clock, Holds, Lease
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class SqliteJournal:
     def __init__(self, path: Path, clock: Clock, *, read_only: bool) -> None:
         self.path = path
         self.clock = clock
+        if path.parent.exists() and not path.parent.is_dir():
+            raise NoJournalFolder(folder=path.parent)
         try:
             self._db = self._open(read_only)
         except (sqlite3.Error, OSError) as error:

@@ -99,18 +99,19 @@ def _plan(ask: Ask, out: str | None, concurrency: int | None, shape: str, *, exi
         except OSError as error:
             raise BadUsage(message=f"cannot write {out}: {error.strerror}") from error
     warn(looked.warnings)
-    found, line = estimated(session, plan, looked.coverage, concurrency)
+    found = estimated(session, plan, looked.coverage, concurrency)
+    warn([found.unread] if found.unread else [])
     if shape == "json":
         told: dict[str, object] = {"cost": cost.to_json()} if cost else {}
         told |= {"observed": ask.asking.observed, "notes": looked.notes} if looked.notes else {}
-        click.echo(json.dumps(plan.to_json() | {"estimate": found} | told, indent=1))
+        click.echo(json.dumps(plan.to_json() | {"estimate": found.data} | told, indent=1))
         sys.exit(_code(plan, exit_code))
     head = session.head(f"plan {plan.hash[:8]}", looked.coverage.span, looked.ends)
     doing = f"backfill execute --plan {out}" if out else ask.again("execute")
     doing += f" --concurrency {concurrency}" if concurrency else ""
     if ask.asking.observed == "partitions":
         doing = ask.again("plan")  # nothing is carried out on less than its rows
-    below = (line, cost.line() if cost else "")
+    below = (found.line, cost.line() if cost else "")
     say(plan_lines(plan, looked.pipeline, looked.coverage, head, doing, *below, notes=looked.notes))
     sys.exit(_code(plan, exit_code))
 

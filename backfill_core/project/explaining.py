@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import date
 
 from backfill_core.attempts import Attempt, attempts
 from backfill_core.coverage import Coverage, DateFacts, KeysFound, ProcessorCoverage, State
 from backfill_core.dates import ONE_DAY, DateSet, Span, day_number
-from backfill_core.errors import BadUsage
+from backfill_core.errors import BadUsage, JournalError
 from backfill_core.model.table import Files, Table
 from backfill_core.model.units import Unit
 from backfill_core.observe import read_calendars
@@ -32,8 +33,8 @@ class Explained:
     explanation: Explanation
     looked: Look
     plan: Plan
-    #: Newest first.
-    attempts: tuple[Attempt, ...]
+    #: Newest first; None: the journal could not be read.
+    attempts: tuple[Attempt, ...] | None
     #: Whether there are older ones.
     more: bool
     #: The landing file of the date, of a source of files.
@@ -49,14 +50,16 @@ def explained(session: Session, warehouse: Warehouse, unit: Unit, asking: Asking
     coverage, pipeline = looked.coverage, session.pipeline
     plan = make_plan(pipeline, coverage, looked.request)
     keys = _keys(session, warehouse, coverage, unit, limit)
-    tried = _attempts(session, unit, limit + 1)
+    tried, unread = _attempts(session, unit, limit + 1)
+    if unread:
+        looked = replace(looked, warnings=(*looked.warnings, unread))
     table = pipeline.processors[unit.processor].writes
     named = files_days(table, coverage.calendar(unit.processor).seasons, DateSet.of(unit.day)) if isinstance(table, Files) else {}
     return Explained(
         explanation=explain(pipeline, coverage, plan, unit, keys, limit),
         looked=looked,
         plan=plan,
-        attempts=tuple(tried[:limit]),
+        attempts=None if unread else tuple(tried[:limit]),
         more=len(tried) > limit,
         file=named.get(day_number(unit.day), ""),
     )
@@ -104,14 +107,15 @@ def _facts(covered: ProcessorCoverage, table: str) -> DateFacts:
     return covered.also[table].facts if table else covered.facts
 
 
-def _attempts(session: Session, unit: Unit, limit: int) -> list[Attempt]:
-    journal = session.journal(read_only=True)
+def _attempts(session: Session, unit: Unit, limit: int) -> tuple[list[Attempt], str]:
+    """(the latest attempts, why they cannot be told)."""
     found: list[Attempt] = []
     try:
-        for run, events in journal.unit_events(session.target_name, unit):
-            found += attempts(run, events, unit)
-            if len(found) >= limit:
-                break
-    finally:
-        journal.close()
-    return found[:limit]
+        with closing(session.journal(read_only=True)) as journal:
+            for run, events in journal.unit_events(session.target_name, unit):
+                found += attempts(run, events, unit)
+                if len(found) >= limit:
+                    break
+    except JournalError as error:
+        return [], str(error)
+    return found[:limit], ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import sys
 import types
@@ -28,8 +29,17 @@ ENTRY_POINTS = "backfill.plugins"
 _KINDS = (Layer, Processor, EveryDay, Weekly, Monthly, Schedule)
 
 
+class BrokenFiles(InvalidProject):
+    """{message}"""
+
+    def __init__(self, problems: Iterable[Problem], found: list[Declared]) -> None:
+        #: What the other files declare.
+        self.found = found
+        super().__init__(problems)
+
+
 def load_project(root: Path) -> tuple[list[Declared], list[str]]:
-    """(what the project's files and installed plugins declare, warnings). Raises InvalidProject with every broken file."""
+    """(what the files and installed plugins declare, warnings). Raises BrokenFiles with every one that does not load."""
     found: list[Declared] = []
     warnings: list[str] = []
     problems: list[Problem] = []
@@ -48,7 +58,7 @@ def load_project(root: Path) -> tuple[list[Declared], list[str]]:
                     warnings.append(f"{file} declares nothing")
     found += _installed(problems, seen)
     if problems:
-        raise InvalidProject(problems)
+        raise BrokenFiles(problems, _with_lines(found, root))
     for kind, folder in ((Layer, "layers"), (Processor, "plugins")):
         if not any(isinstance(declared.value, kind) for declared in found):
             problem = f"{folder}/*.py declare no {kind.__name__.lower()}: write one in {root / folder}"
@@ -105,13 +115,23 @@ def _load(path: Path, name: str, file: str, problems: list[Problem]) -> types.Mo
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        problems.append(Problem(f"{file}:{error.lineno}", f"syntax error: {error.msg}"))
+        problems.append(_unreadable(error, path, file))
         return None
     except (Exception, SystemExit) as error:  # whatever an author's file raises is told with its line, beside the others
         line = _line_in(error, path)
-        problems.append(Problem(f"{file}:{line}" if line else file, f"{type(error).__name__}: {error}"))
+        problems.append(Problem(f"{file}:{line}" if line else file, f"{type(error).__name__}: {error}".removesuffix(": ")))
         return None
     return module
+
+
+def _unreadable(error: SyntaxError, path: Path, file: str) -> Problem:
+    """What is wrong with the text of a file, or of another one of the project that it imports."""
+    if error.filename and error.filename != str(path):
+        file = Path(os.path.relpath(error.filename, path.parents[1])).as_posix()
+    elif not error.lineno and b"\0" in (text := path.read_bytes()):
+        line = text.partition(b"\0")[0].count(b"\n") + 1
+        return Problem(f"{file}:{line}", "it holds a NUL byte, and is no Python. Save it as text in UTF-8")
+    return Problem(f"{file}:{error.lineno}" if error.lineno else file, f"syntax error: {error.msg}")
 
 
 def _line_in(error: BaseException, path: Path) -> int:

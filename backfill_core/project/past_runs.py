@@ -12,6 +12,8 @@ from backfill_core.project.session import STATE, Place
 from backfill_core.run_state import RunState
 
 _JOURNAL = f"{STATE}/journal.sqlite"
+#: Runs that are named where none is known by a name, the latest.
+_NAMED = 5
 
 
 def read_run(place: Place, name: str | None) -> tuple[RunState, bool]:
@@ -84,7 +86,9 @@ def _named(journal: SqliteJournal, name: str | None) -> str:
         raise NoRunYet(journal=_JOURNAL)
     chosen = name or runs[-1]
     if chosen not in runs:
-        raise UnknownRun(name=chosen, journal=_JOURNAL, known=", ".join(runs[-5:]))
+        more = len(runs) - _NAMED
+        known = ", ".join(runs[-_NAMED:]) + (f" and {more} more: backfill runs --limit {len(runs)}" if more > 0 else "")
+        raise UnknownRun(name=chosen, journal=_JOURNAL, known=known)
     return chosen
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.dates import Span
-from backfill_core.errors import LandingError, PreflightFailed, Problem
+from backfill_core.errors import JournalError, LandingError, PreflightFailed, Problem
 from backfill_core.model.calendar import Schedule
 from backfill_core.model.http import Http
 from backfill_core.model.runs import SOURCE, Sql
@@ -40,8 +43,8 @@ def preflight(session: Session, warehouse: OpenWarehouse, use: Use) -> list[Find
     else:
         from backfill_core.project.preflight_cloud import cloud_findings
 
-        found = [*_held(session, use), *_landing(session), *cloud_findings(session, warehouse, use, questions)]
-    found += service_findings(session, use.fills)
+        found = [*_landing(session), *cloud_findings(session, warehouse, use, questions)]
+    found += [*_unrecorded(session, use), *service_findings(session, use.fills)]
     return sorted(dict.fromkeys(found), key=lambda finding: not finding.stops)
 
 
@@ -83,15 +86,20 @@ def _questions(session: Session, use: Use) -> list[TableQuestion]:
     return [question for about in asked.values() for question in about.values()]
 
 
-def _held(session: Session, use: Use) -> Iterator[Finding]:
-    """A run that holds tables which this one would write or read, as the journal has it."""
-    journal = session.journal(read_only=True)
+def _unrecorded(session: Session, use: Use) -> Iterator[Finding]:
+    """Why a run could not begin: no journal, or another run that holds what this one would write or read."""
     try:
-        rival = journal.in_the_way(session.holds(use.fills))
-    finally:
-        journal.close()
+        with closing(session.journal(read_only=True)) as journal:
+            rival = journal.in_the_way(session.holds(use.fills))
+    except JournalError as error:
+        yield Finding(what=str(error))
+        return
     if rival is not None:
         yield Finding(what=str(rival))
+    for path in (session.state, session.state / "journal.sqlite"):
+        if problem := _unwritable(path):
+            yield Finding(what=f"no run can be recorded: {problem}. Let yourself write there")
+            return
 
 
 def _local(session: Session, warehouse: DuckDBWarehouse, use: Use, questions: list[TableQuestion]) -> Iterator[Finding]:
@@ -105,7 +113,9 @@ def _local(session: Session, warehouse: DuckDBWarehouse, use: Use, questions: li
     yield from declared_findings(pipeline, tables, schema)
     yield from _absent(session, live, use)
     yield from _files(session, warehouse, use)
-    free = shutil.disk_usage(next(each for each in (warehouse.path, *warehouse.path.parents) if each.exists())).free
+    if problem := _unwritable(warehouse.path):
+        yield Finding(what=f"nothing can be filled: {problem}. Let yourself write there, or name another warehouse")
+    free = shutil.disk_usage(_there(warehouse.path)).free
     if free < _ROOM:
         yield Finding(what=f"{free / 1e6:,.0f} MB are free where {warehouse.path.name} lies. Make room", stops=False)
 
@@ -127,6 +137,19 @@ def _absent(session: Session, live: Mapping[str, Mapping[str, str]], use: Use) -
                 yield Finding(what=f"{table.name} is not there, and nothing here fills it", stops=False)
             else:
                 yield Finding(what=f"{table.name} is not there yet; the first run makes it", stops=False)
+
+
+def _unwritable(path: Path) -> str:
+    """Why a file could not be made or written; nothing where it could."""
+    there = _there(path.parent)
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"folder {there} cannot be written"
+    return f"{path} cannot be written" if path.exists() and not os.access(path, os.W_OK) else ""
+
+
+def _there(path: Path) -> Path:
+    """The path, or the nearest above it that exists."""
+    return next(each for each in (path, *path.parents) if each.exists())
 
 
 def _landing(session: Session) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -15,13 +15,13 @@ from backfill_core.adapters.sqlite_journal import SqliteJournal, lease_words
 from backfill_core.adapters.system_clock import SystemClock
 from backfill_core.coverage import Coverage
 from backfill_core.dates import ONE_DAY, DateSet, Span
-from backfill_core.errors import BadUsage, WarehouseHeld
+from backfill_core.errors import BadUsage, InvalidProject, JournalError, WarehouseHeld
 from backfill_core.graph import Pipeline
 from backfill_core.model.calendar import CalendarDays, Schedule
 from backfill_core.model.reviews import Accepted, Reviews
 from backfill_core.observe import closed_span, observe, read_calendars, season_span
 from backfill_core.ports import Holds, Landing, Warehouse
-from backfill_core.project.load import check_sql_files, load_project
+from backfill_core.project.load import BrokenFiles, check_sql_files, load_project
 from backfill_core.project.reviews import check_range, read_reviews
 from backfill_core.project.set_names import check_set_names
 from backfill_core.project.settings import GcpTarget, LocalTarget, Settings, Target
@@ -133,7 +133,9 @@ class Session(Place):
         ``otherwise`` is what else there is to do then.
         """
         if isinstance(self.target, LocalTarget):
-            self._refuse_held(self.target, otherwise)
+            # The file itself has a lock: a journal that cannot be read keeps nobody from looking, and every run from starting.
+            with suppress(*([JournalError] if read_only else [])):
+                self._refuse_held(self.target, otherwise)
         warehouse = open_warehouse(self.target, self.root, self.pipeline, read_only=read_only)
         try:
             with self._lent(warehouse):
@@ -239,7 +241,11 @@ def open_place(folder: Path, target: str | None) -> Place:
 def open_project(folder: Path, target: str | None) -> Session:
     """Loads the project that ``folder`` is in, settings and files, for one target."""
     place = open_place(folder, target)
-    found, warnings = load_project(place.root)
+    try:
+        found, warnings = load_project(place.root)
+    except BrokenFiles as broken:
+        others = Pipeline.problems_of_some(broken.found, place.target.runtime)
+        raise InvalidProject([*broken.problems, *others]) from broken
     landing = landing_folder(place.target, place.root)
     if landing is not None and not landing.is_dir() and any(isinstance(d.value, Schedule) for d in found):
         warnings.append(f"landing folder {landing} is not there")

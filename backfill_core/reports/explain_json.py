@@ -13,7 +13,7 @@ from backfill_core.planning.explanation import Expected, Explanation, Held, Kept
 SCHEMA = "backfill.explain/1"
 
 
-def explain_json(told: Explanation, plan: str, attempts: Sequence[Attempt], *, more: bool, file: str) -> dict[str, Any]:
+def explain_json(told: Explanation, plan: str, attempts: Sequence[Attempt] | None, *, more: bool, file: str) -> dict[str, Any]:
     """The stable shape of an explanation; ``plan`` is the hash of the plan that it speaks of."""
     return {
         "schema": SCHEMA,
@@ -54,7 +54,7 @@ def explain_json(told: Explanation, plan: str, attempts: Sequence[Attempt], *, m
             for w in told.waivers
         ],
         "accepted": [{"reason": a.reason, "who": a.who, "when": str(a.when)} for a in told.accepted],
-        "attempts": [each.to_json() for each in attempts],
+        "attempts": None if attempts is None else [each.to_json() for each in attempts],
         "more_attempts": more,
     }
 

@@ -20,13 +20,13 @@ def explain_lines(
     told: Explanation,
     coverage: Coverage,
     head: Head,
-    attempts: Sequence[Attempt],
+    attempts: Sequence[Attempt] | None,
     doing: str,
     *,
     more: bool,
     file: str,
 ) -> list[str]:
-    """What is told of a unit; its last line is what to type next, ``doing``."""
+    """What is told of a unit; its last line is what to type next, ``doing``. Of no ``attempts`` nobody knows."""
     between = ": " if told.state in (State.INVALID, State.NOT_EXPECTED) else " "
     state = f"{told.state}{between}{told.detail}" if told.detail else str(told.state)
     lines = [head.line(), f"{told.processor} {told.day}: {state}"]
@@ -38,7 +38,7 @@ def explain_lines(
 
 
 def _told(
-    told: Explanation, coverage: Coverage, attempts: Sequence[Attempt], *, more: bool, file: str
+    told: Explanation, coverage: Coverage, attempts: Sequence[Attempt] | None, *, more: bool, file: str
 ) -> Iterator[tuple[str, str]]:
     """(what it is about, line); a line that begins with blanks goes into the one before it."""
     keys = f"{plural(told.calendar_keys, key_words(told.calendar_key).removesuffix('s'))} on " if told.calendar_keys else ""
@@ -64,10 +64,10 @@ def _told(
         yield "plan", line
     for line in _spoils(told, coverage):
         yield "spoils", line
-    for attempt in attempts:
+    for attempt in attempts or ():
         yield "tried", _attempt(attempt)
     if not attempts and told.in_plan.standing is not Standing.SOURCE:
-        yield "tried", "never, as far as the journal goes"
+        yield "tried", "not known: the journal cannot be read" if attempts is None else "never, as far as the journal goes"
     if more:
         yield "tried", "and more before. See them: --limit"
 

@@ -191,6 +191,38 @@ def test_broken_files_are_told_together(project: Path) -> None:
     assert came.returncode == 2
     assert "plugins/broken.py:1: syntax error" in came.stderr
     assert "layers/raises.py:2: ValueError: no" in came.stderr
+    (project / "plugins" / "another.py").write_text("from .broken import x\n", encoding="utf-8")
+    (project / "plugins" / "nul.py").write_bytes(b"x = 1\ny = '\0'\n")
+    (project / "plugins" / "wordless.py").write_text("raise RuntimeError\n", encoding="utf-8")
+    told = backfill(project, "plan").stderr.splitlines()
+    assert told == [
+        "error: layers/raises.py:2: ValueError: no",
+        "error: plugins/broken.py:1: syntax error: '(' was never closed",
+        "error: plugins/nul.py:2: it holds a NUL byte, and is no Python. Save it as text in UTF-8",
+        "error: plugins/wordless.py:1: RuntimeError",
+    ]
+
+
+def test_a_broken_file_hides_nothing_of_the_others_but_what_it_may_declare_itself(project: Path) -> None:
+    plugin = project / "plugins" / "all.py"
+    text = plugin.read_text(encoding="utf-8").replace("share=", "share=7 * ") + '\nAGAIN = SUMS\nLOST = Need("nobody")\n'
+    plugin.write_text(text.replace('Need("orders")', 'Need("orders"), Need("nobody"), Need("orders", share=7)'), encoding="utf-8")
+    (project / "plugins" / "broken.py").write_text("x = (\n", encoding="utf-8")
+    told = backfill(project, "plan").stderr
+    assert "plugins/broken.py:1: syntax error" in told
+    assert 'processor "sums"' in told and "Shares go from above 0 to 1" in told
+    assert "which nothing declares" not in told
+    (project / "plugins" / "broken.py").unlink()
+    assert 'names processor "nobody", which nothing declares' in backfill(project, "plan").stderr
+
+
+def test_layers_that_go_round_hide_no_layer_out_of_order(project: Path) -> None:
+    layers = project / "layers" / "all.py"
+    text = layers.read_text(encoding="utf-8") + '\nA = Layer("a", after=("b",))\nB = Layer("b", after=("a",))\n'
+    layers.write_text(text.replace('after=("raw",), ', "").replace('after=("raw",)', "after=()"), encoding="utf-8")
+    told = backfill(project, "graph").stderr
+    assert "layers go round: a -> b -> a" in told
+    assert 'reads "orders", but layer "raw" does not come before it' in told
 
 
 def test_all_that_is_wrong_with_a_graph_is_told_at_once(project: Path) -> None:
@@ -279,6 +311,15 @@ def test_a_file_of_dates_may_be_csv_or_json(project: Path) -> None:
         (project / name).write_text(text, encoding="utf-8")
         came = backfill(project, "plan", "--dates-file", name)
         assert (came.returncode, f"cannot read dates from {name}" in came.stderr) == (2, True), came.stderr
+    for text, told in {
+        '["2024-05-02", 5]': "entry 2 has 5",
+        '["2024-05-02", null]': "entry 2 has null",
+        '["2024-05-2"]': 'entry 1 has "2024-05-2"',
+        '[{"dates": ["2024-05-02"]}, {"dates": "2024-05-02"}]': 'entry 2 has no list "dates"',
+        '["2024-05-02"': "it is no JSON: Expecting ',' delimiter: line 1 column 14",
+    }.items():
+        (project / "c.json").write_text(text, encoding="utf-8")
+        assert f"cannot read dates from c.json: {told}" in backfill(project, "plan", "--dates-file", "c.json").stderr
 
 
 def test_a_plan_file_changed_by_hand_is_refused(project: Path) -> None:
@@ -305,8 +346,13 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(project: P
     try:
         command = [*humble, sys.executable, "-m", "backfill_core", "execute", *SPAN, "--yes"]
         came = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        command = [*humble, sys.executable, "-m", "backfill_core", "doctor", "--from", "2024-05-01"]
+        doctor = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     finally:
         project.chmod(0o755)
+    assert doctor.returncode == 2, doctor.stdout
+    assert f"error: nothing can be filled: folder {project} cannot be written." in doctor.stdout
+    assert f"error: no run can be recorded: folder {project} cannot be written." in doctor.stdout
     assert (came.returncode, "cannot be written" in came.stderr) == (2, True), came.stderr
     assert not (project / ".backfill").exists()
 

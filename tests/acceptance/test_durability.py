@@ -124,7 +124,27 @@ def test_a_file_that_is_no_journal_is_told_by_every_command(project: Path, kind:
         assert (came.returncode, "Traceback" in came.stderr) == (2, False), came.stderr
         assert "journal.sqlite cannot be used: " in came.stderr
     assert not (project / "w.duckdb").exists()
+    # History alone is lost: whoever only looks is warned where it would have told something, and sees the rest.
+    planned, explained = ask(project, "plan", *SPAN), ask(project, "explain", "orders", "2024-05-01", *SPAN)
+    for came, shown in ((planned, "10 missing"), (explained, "tried    not known: the journal cannot be read")):
+        assert (came.returncode, shown in came.stdout) == (0, True), came.stdout + came.stderr
+        assert "warning: the journal " in came.stderr and "no state is lost" in came.stderr
+    assert ask(project, "coverage", *SPAN).returncode == 0
+    doctor = ask(project, "doctor", "--from", "2024-05-01")
+    assert (doctor.returncode, "error: the journal " in doctor.stdout) == (2, True), doctor.stdout
     assert journal.read_bytes() == before
+
+
+def test_a_file_where_the_folder_of_runs_belongs(project: Path) -> None:
+    (project / ".backfill").write_text("", encoding="utf-8")
+    for words in (("execute", *SPAN, "--yes"), ("runs",), ("pause",)):
+        came = ask(project, *words)
+        assert (came.returncode, ".backfill is a file, and runs are remembered in a folder" in came.stderr) == (2, True), (
+            came.stderr
+        )
+    assert not (project / "w.duckdb").exists()
+    planned = ask(project, "plan", *SPAN)
+    assert (planned.returncode, "warning: " in planned.stderr) == (0, True), planned.stderr
 
 
 def test_a_run_that_lost_its_lease_stops(project: Path) -> None:
