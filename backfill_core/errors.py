@@ -46,11 +46,11 @@ class BackfillError(Exception):
         super().__init__(cleandoc(type(self).__doc__ or "{message}").format(**facts))
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean "x"?`` when a known name is close, else nothing."""
+def did_you_mean(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
+    """`` Did you mean "x"?`` when a known name is close, else nothing. ``likeness`` is what close names have in common, up to 1."""
     import difflib
 
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)
     return f' Did you mean "{close[0]}"?' if close else ""
 
 

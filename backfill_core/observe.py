@@ -29,6 +29,8 @@ from backfill_core.queries.question import TableQuestion
 
 #: How far back calendars without a source are laid out before the days asked for, so that windows find their dates.
 _LOOK_BACK = timedelta(days=1100)
+#: What the names of two columns have in common where one may be a slip of the pen for the other.
+_SLIP = 0.8
 
 
 def read_calendars(pipeline: Pipeline, landing: Landing, span: Span) -> dict[str, CalendarDays]:
@@ -170,7 +172,10 @@ def no_column(question: TableQuestion, column: str, live: Mapping[str, str], whe
     if day and dates:
         shown = ", ".join(f"{name} {live[name]}" for name in dates)
         return f'has no column {column} (it has {shown}). {where}: write date="{dates[0]}"'
-    return f'has no column "{column}", which processor "{question.processor}" names.{did_you_mean(column, live)} See {where}'
+    # Columns are alike that have nothing to do with each other: only a slip of the pen is one, and none that is named as well.
+    others = live.keys() - {name for columns in question.columns().values() for name in columns}
+    hint = did_you_mean(column, sorted(others), likeness=_SLIP)
+    return f'has no column "{column}", which processor "{question.processor}" names.{hint} See {where}'
 
 
 def _check_date_type(table: Table, columns: Mapping[str, str], where: str) -> None:

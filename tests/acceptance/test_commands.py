@@ -205,7 +205,7 @@ def test_broken_files_are_told_together(project: Path) -> None:
 
 def test_a_broken_file_hides_nothing_of_the_others_but_what_it_may_declare_itself(project: Path) -> None:
     plugin = project / "plugins" / "all.py"
-    text = plugin.read_text(encoding="utf-8").replace("share=", "share=7 * ") + '\nAGAIN = SUMS\nLOST = Need("nobody")\n'
+    text = plugin.read_text(encoding="utf-8")
     plugin.write_text(text.replace('Need("orders")', 'Need("orders"), Need("nobody"), Need("orders", share=7)'), encoding="utf-8")
     (project / "plugins" / "broken.py").write_text("x = (\n", encoding="utf-8")
     told = backfill(project, "plan").stderr
@@ -320,6 +320,13 @@ def test_a_file_of_dates_may_be_csv_or_json(project: Path) -> None:
     }.items():
         (project / "c.json").write_text(text, encoding="utf-8")
         assert f"cannot read dates from c.json: {told}" in backfill(project, "plan", "--dates-file", "c.json").stderr
+
+
+def test_a_run_that_nobody_knows_is_told_with_the_latest_and_how_many_more(project: Path) -> None:
+    for day in DAYS[:6]:
+        assert execute(project, "--layer", "L1", "--dates", day).returncode == 0
+    told = backfill(project, "logs", "nope").stderr
+    assert told.endswith("Known: r2, r3, r4, r5, r6 and 1 more: backfill runs --limit 6\n")
 
 
 def test_a_plan_file_changed_by_hand_is_refused(project: Path) -> None:

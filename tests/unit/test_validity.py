@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -286,6 +287,19 @@ def test_a_further_tables_columns_are_looked_for_too() -> None:
     assert list(asked) == ["sums", "extra"]
     with pytest.raises(UnreadableTable, match=r'box\.extra .*: it has no column "points", which processor "sums" names'):
         missing_tables(pipeline, warehouse, asked.values())
+
+
+@pytest.mark.parametrize(
+    ("live", "hint"),
+    [("opponent_team", ""), ("opponent_score2", ' Did you mean "opponent_score2"?'), ("opponent_scores", "")],
+)
+def test_only_a_slip_of_the_pen_is_taken_for_a_column_that_lacks(live: str, hint: str) -> None:
+    rules = (NotNull("opponent_score"), NotNull("opponent_scores"))
+    pipeline, warehouse = built(replace(SUMS, rules=rules)), MemoryWarehouse()
+    warehouse.declare("box.sums", COLUMNS | {live: "INT64", "opponent_scores": "INT64"})
+    asked = [question_about(pipeline, pipeline.processors["sums"], known(TWO[0]), SPAN)]
+    with pytest.raises(UnreadableTable, match=re.escape(f'no column "opponent_score", which processor "sums" names.{hint} See')):
+        missing_tables(pipeline, warehouse, asked)
 
 
 def test_a_table_that_one_processor_fills_first_and_another_also_needs_a_slice_for_each() -> None:
