@@ -65,6 +65,9 @@ class Schedule:
     labels: Mapping[str, str] = field(default_factory=dict)
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    #: The day from which on the files name all there is. Without it that is their first line: whether a day before it is
+    #: off-season, or its file is not there, nobody can tell.
+    since: date | None = None
 
 
 Calendar = EveryDay | Weekly | Monthly | Schedule
@@ -175,6 +178,6 @@ def _scheduled(calendar: Schedule, entries: tuple[ScheduleEntry, ...]) -> Calend
         key=calendar.key,
         keys={number: frozenset(found) for number, found in keys.items()},
         seasons=tuple(sorted(known, key=lambda season: season.span)),
-        begins=min((entry.day for entry in entries), default=None),
+        begins=min([*(entry.day for entry in entries), *([calendar.since] if calendar.since and entries else [])], default=None),
         horizon=latest,
     )

@@ -163,3 +163,25 @@ def test_a_window_that_fits_no_season(project: Path) -> None:
     assert (came.returncode, "Traceback" in came.stderr) == (2, False)
     told = 'plugins/games.py:5: processor "b" has a window of 400 days, which never fits the seasons of calendar games: they last'
     assert told in came.stderr
+
+
+@pytest.mark.parametrize(
+    ("since", "told"),
+    [
+        ("", "unknown: 3 days, 2024-04-28..2024-04-30, beyond what the calendar knows: a"),
+        (", since=date(2024, 4, 29)", "unknown: 1 day, 2024-04-28, beyond what the calendar knows: a"),
+        (", since=date(2024, 6, 1)", "unknown: 3 days, 2024-04-28..2024-04-30, beyond what the calendar knows: a"),
+    ],
+)
+def test_days_before_a_schedules_first_line_are_off_season_only_where_its_author_says_so(
+    project: Path, since: str, told: str
+) -> None:
+    (project / "plugins" / "games.py").write_text(
+        "from datetime import date\n" + GAMES.partition("B = ")[0].replace('("1",)', f'("1",){since}'), encoding="utf-8"
+    )
+    (project / "landing").mkdir()
+    (project / "landing" / "games.csv").write_text("d,k,s,t\n2024-05-01,x,2024,1\n2024-05-03,y,2024,1\n", encoding="utf-8")
+    came = backfill(project, "coverage", "--from", "2024-04-28", "--to", "2024-05-03", "--today", "2024-05-10")
+    assert told in came.stdout, came.stdout + came.stderr
+    off = 2 if "29" in since else 0
+    assert (f"a: 1 off-day, {off} off-season" if off else "a: 1 off-day") in came.stdout, came.stdout
