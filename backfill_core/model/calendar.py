@@ -8,6 +8,9 @@ from datetime import date
 
 from backfill_core.dates import LAST_DAY, ONE_DAY, DateSet, Span, day_number, union
 
+#: Of a class that has a field called date.
+_Day = date
+
 
 @dataclass(frozen=True, slots=True)
 class EveryDay:
@@ -67,7 +70,7 @@ class Schedule:
     exclude: tuple[str, ...] = ()
     #: The day from which on the files name all there is. Without it that is their first line: whether a day before it is
     #: off-season, or its file is not there, nobody can tell.
-    since: date | None = None
+    since: _Day | None = None
 
 
 Calendar = EveryDay | Weekly | Monthly | Schedule
@@ -178,6 +181,6 @@ def _scheduled(calendar: Schedule, entries: tuple[ScheduleEntry, ...]) -> Calend
         key=calendar.key,
         keys={number: frozenset(found) for number, found in keys.items()},
         seasons=tuple(sorted(known, key=lambda season: season.span)),
-        begins=min([*(entry.day for entry in entries), *([calendar.since] if calendar.since and entries else [])], default=None),
+        begins=min([calendar.since or LAST_DAY, *(entry.day for entry in entries)]),
         horizon=latest,
     )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from backfill_core.coverage import Coverage, State
-from backfill_core.dates import DateSet
+from backfill_core.dates import DateSet, day_of
 from backfill_core.gates import Verdict
 from backfill_core.model.processor import Gate, Layer
+from backfill_core.plan import Blocked
 from backfill_core.reports.words import dates_words, key_words, plural
 
 
@@ -65,8 +66,8 @@ def _withheld(verdict: Verdict) -> str:
     return f"{whole} Withheld: {plural(units, 'unit')}{where}."
 
 
-def full_verdict_lines(verdict: Verdict) -> list[str]:
-    """A verdict with every failing date, dates of the same numbers together."""
+def full_verdict_lines(verdict: Verdict, blocked: DateSet) -> list[str]:
+    """A verdict with every failing date, dates of the same numbers together; those in ``blocked`` are told to be."""
     words = _words_of(verdict)
     if verdict.passed:
         return [f"gate {verdict.gate} holds: {words}: {plural(len(verdict.judged), 'date')}"]
@@ -74,7 +75,8 @@ def full_verdict_lines(verdict: Verdict) -> list[str]:
     lines = [f"gate {verdict.gate} fails: {words}: {plural(len(verdict.failed), 'date')} of {len(verdict.judged)}{whole}"]
     alike: dict[str, list[int]] = {}
     for number in verdict.failed.numbers():
-        alike.setdefault(_has(verdict, number), []).append(number)
+        held_up = ", blocked" if day_of(number) in blocked else ""
+        alike.setdefault(_has(verdict, number) + held_up, []).append(number)
     return lines + [f"  {dates_words(DateSet.from_numbers(numbers), most=8)}: {has}" for has, numbers in alike.items()]
 
 
@@ -108,7 +110,9 @@ class Broken:
         return {"processor": self.processor, "rule": self.rule, "dates": self.dates.to_json()}
 
 
-def validation_json(coverage: Coverage, verdicts: Iterable[Verdict], broken: Iterable[Broken]) -> dict[str, Any]:
+def validation_json(
+    coverage: Coverage, verdicts: Iterable[Verdict], broken: Iterable[Broken], blocked: Iterable[Blocked]
+) -> dict[str, Any]:
     """The stable shape of what was judged."""
     gates, bad = [verdict.to_json() for verdict in verdicts], [each.to_json() for each in broken]
     return {
@@ -117,6 +121,7 @@ def validation_json(coverage: Coverage, verdicts: Iterable[Verdict], broken: Ite
         "holds": not bad and all(gate["passed"] for gate in gates),
         "gates": gates,
         "broken": bad,
+        "blocked": [each.to_json() for each in blocked],
     }
 
 
@@ -130,3 +135,11 @@ def broken(coverage: Coverage, processors: Iterable[str], dates: DateSet) -> lis
             found.append(Broken(processor=name, rule=rule, dates=days & judged))
         found.append(Broken(processor=name, rule=None, dates=covered.states[State.PARTIAL] & dates))
     return [each for each in found if each.dates]
+
+
+def unfilled_lines(coverage: Coverage, processors: Iterable[str], dates: DateSet) -> list[str]:
+    """That some dates hold no rows, of which no rule says anything."""
+    lacking = {name: coverage.processors[name].states[State.MISSING] & dates for name in processors}
+    counts = [len(days) for days in lacking.values() if days]
+    told = f"missing: {plural(sum(counts), 'date')} of {plural(len(counts), 'processor')} with no row that a rule could judge"
+    return [told] if counts else []

@@ -234,7 +234,10 @@ def test_the_demo_finds_its_answers_and_a_plan_after_it_is_empty(sample: Path, c
     assert plan["totals"] == {"units": 0, "blocked": 11}
     assert {cause["why"] for blocked in plan["blocked"] for cause in blocked["because"]} == {"no landing file"}
     assert {blocked["dates"][0] for blocked in plan["blocked"]} == {"2025-03-05"}
-    assert backfill(sample, "validate").returncode == 3, "2025-03-05 stays below the gate"
+    judged = backfill(sample, "validate")
+    assert judged.returncode == 3, "2025-03-05 stays below the gate"
+    assert "\n  2025-03-05: has 0 of 8, blocked\n" in judged.stdout
+    assert "missing: 13 dates of 13 processors with no row that a rule could judge\nblocked:\n  landing_bdl and " in judged.stdout
 
 
 def test_the_commands_of_the_readme_do_what_it_says(sample: Path) -> None:

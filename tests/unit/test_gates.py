@@ -149,7 +149,7 @@ def test_a_closed_stage_closes_the_layer_and_says_its_sum() -> None:
     verdict = one("stage", {FIRST + n: frozenset("ab") for n in range(10)})
     assert verdict.closes_layer and len(verdict.failed) == 10
     assert "all dates together: have 20 of 40. The whole layer is closed." in verdict_line(verdict)
-    assert full_verdict_lines(verdict)[1].endswith(": have 20 of 40")
+    assert full_verdict_lines(verdict, DateSet())[1].endswith(": have 20 of 40")
 
 
 @pytest.mark.parametrize(("per", "has"), [("date", "has"), (Days(3), "have"), ("stage", "have")])
