@@ -95,7 +95,7 @@ class BigQueryWarehouse:
         return [self.facts_from(question, answers) for question in questions]
 
     def differing_keys(self, question: NamingQuestion, limit: int) -> KeysFound:
-        query = naming_query(question, limit, BIGQUERY, self.names)
+        query = naming_query(question, limit, BIGQUERY, self.names, self._rule)
         return keys_found(self._answer(Asked(question.counted, query, None)))
 
     def check(self, text: str, tables: Mapping[str, Table]) -> None:

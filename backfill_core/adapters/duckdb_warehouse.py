@@ -119,7 +119,7 @@ class DuckDBWarehouse:
         import duckdb
 
         self.asked += 1
-        query = naming_query(question, limit, DUCKDB, self.names)
+        query = naming_query(question, limit, DUCKDB, self.names, self._rule)
         try:
             return keys_found(self._ask(self._connection, question.processor, query))
         except duckdb.Error as error:

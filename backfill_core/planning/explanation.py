@@ -73,7 +73,8 @@ class Kept:
     share: float | None = None
     #: Rows that the date may have at most.
     most: float | None = None
-    #: Of a rule that does not hold, the keys of the rows that break it: their columns, how many, and the first of them.
+    #: Of a rule that does not hold, the keys of the rows that break it: their columns, how many, and the first of them; without
+    #: columns the rows that a rule in SQL returns, in words.
     columns: tuple[str, ...] = ()
     breaking: int = 0
     first_breaking: tuple[Key, ...] = ()

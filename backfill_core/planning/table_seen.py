@@ -9,7 +9,17 @@ from datetime import date
 from backfill_core.coverage import Coverage, KeysFound, ProcessorCoverage, State
 from backfill_core.dates import DateSet, day_number
 from backfill_core.graph import Pipeline
-from backfill_core.model.expectations import AtMost, CalendarKeys, Expectation, KeysOf, MatchingKeys, Rows, Rule, UniqueKey
+from backfill_core.model.expectations import (
+    AtMost,
+    CalendarKeys,
+    Expectation,
+    KeysOf,
+    MatchingKeys,
+    Offending,
+    Rows,
+    Rule,
+    UniqueKey,
+)
 from backfill_core.model.processor import Processor
 from backfill_core.model.table import Table
 from backfill_core.planning.explanation import Expected, Held, Kept, TableSeen, WantedKey
@@ -132,6 +142,7 @@ class _Table:
         if found is None:
             return kept
         columns = rule.named or self._key() if isinstance(rule, MatchingKeys) else self._key()
+        columns = () if isinstance(rule, Offending) else columns
         return replace(
             kept,
             columns=columns,

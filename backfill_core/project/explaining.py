@@ -23,7 +23,8 @@ from backfill_core.project.reviews import in_range
 from backfill_core.project.session import Session
 from backfill_core.queries.asking import breaking_questions, keys_questions
 from backfill_core.queries.files import files_days
-from backfill_core.queries.question import NamingQuestion
+from backfill_core.queries.named import row_words
+from backfill_core.queries.question import NamingQuestion, OffendingQuestion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,17 @@ def _keys(session: Session, warehouse: Warehouse, coverage: Coverage, unit: Unit
         if part.writes.name not in missing:
             asked |= breaking_questions(pipeline, part, unit.day, [rule for rule, dates in broken.items() if unit.day in dates])
         questions |= {(short, words): question for words, question in asked.items() if not _reads(question, missing)}
-    return {about: warehouse.differing_keys(question, limit) for about, question in questions.items()}
+    return {about: _found(warehouse, question, limit) for about, question in questions.items()}
+
+
+def _found(warehouse: Warehouse, question: NamingQuestion, limit: int) -> KeysFound:
+    """What a question names, as a person reads it."""
+    found = warehouse.differing_keys(question, limit)
+    if not isinstance(question, OffendingQuestion):
+        return found
+    rows = [row_words(row or "", question.table) for (row,) in found.first_surplus]
+    # A query that gives the date alone counts its rows, and nobody can tell which.
+    return replace(found, first_surplus=tuple((row,) for row in rows)) if any(rows) else KeysFound(absent=0, surplus=0)
 
 
 def _reads(question: NamingQuestion, missing: frozenset[str]) -> bool:

@@ -33,6 +33,7 @@ from backfill_core.queries.question import (
     KeyMatch,
     KeysQuestion,
     OffendingQuery,
+    OffendingQuestion,
     TableQuestion,
 )
 
@@ -78,15 +79,7 @@ def question_about(
             if isinstance(rule, (NotNull, Positive, Allowed, MatchingKeys))
         ),
         comparisons=tuple(pair for pair in pairs if pair is not None),
-        offending=tuple(
-            OffendingQuery(
-                name=rule.name,
-                file=sql_path(pipeline, processor.name, rule.sql),
-                tables=tables_named(pipeline, (processor.name, *rule.reads)),
-            )
-            for rule in processor.rules
-            if isinstance(rule, Offending)
-        ),
+        offending=tuple(_offending(pipeline, processor, rule) for rule in processor.rules if isinstance(rule, Offending)),
     )
 
 
@@ -103,17 +96,31 @@ def keys_questions(
 
 def breaking_questions(
     pipeline: Pipeline, processor: Processor, day: date, broken: Collection[str]
-) -> dict[str, BreakingQuestion]:
-    """By rule, what to ask to name the keys of the rows that break it; nothing of rules in SQL, or without a key to name."""
+) -> dict[str, BreakingQuestion | OffendingQuestion]:
+    """By rule, what to ask to name the keys of the rows that break it, or the rows of one in SQL; nothing without a key."""
     table = processor.writes
     assert isinstance(table, Table)
-    found = {}
+    found: dict[str, BreakingQuestion | OffendingQuestion] = {}
     for rule in processor.rules:
-        check = None if isinstance(rule, (UniqueKey, Offending)) else _column_check(pipeline, table, rule)
+        if str(rule) not in broken:
+            continue
+        if isinstance(rule, Offending):
+            query = _offending(pipeline, processor, rule)
+            found[str(rule)] = OffendingQuestion(processor=processor.name, table=table, day=day, rule=query)
+            continue
+        check = None if isinstance(rule, UniqueKey) else _column_check(pipeline, table, rule)
         question = BreakingQuestion(processor=processor.name, table=table, day=day, check=check)
-        if str(rule) in broken and question.key and not isinstance(rule, Offending):
+        if question.key:
             found[str(rule)] = question
     return found
+
+
+def _offending(pipeline: Pipeline, processor: Processor, rule: Offending) -> OffendingQuery:
+    return OffendingQuery(
+        name=rule.name,
+        file=sql_path(pipeline, processor.name, rule.sql),
+        tables=tables_named(pipeline, (processor.name, *rule.reads)),
+    )
 
 
 def tables_named(pipeline: Pipeline, names: tuple[str, ...]) -> dict[str, Table]:

@@ -49,6 +49,8 @@ class Dialect:
     parsed_day: str
     #: One hash of all the texts in a group, whatever their order.
     digest: str
+    #: A row as a JSON object.
+    row: str
 
     def name(self, *parts: str) -> str:
         return ".".join(self.quote + self._escaped(part) + self.quote for part in parts)
@@ -72,6 +74,7 @@ DUCKDB = Dialect(
     local_day="CAST(CAST({} AS TIMESTAMPTZ) AT TIME ZONE {} AS DATE)",
     parsed_day="CAST(STRPTIME({}, {}) AS DATE)",
     digest="MD5(STRING_AGG({0}, ',' ORDER BY {0}))",
+    row="CAST(TO_JSON({}) AS STRING)",
 )
 BIGQUERY = Dialect(
     quote="`",
@@ -83,6 +86,7 @@ BIGQUERY = Dialect(
     local_day="DATE({}, {})",
     parsed_day="PARSE_DATE({1}, {0})",
     digest="TO_HEX(MD5(STRING_AGG({0}, ',' ORDER BY {0})))",
+    row="TO_JSON_STRING({})",
 )
 
 

@@ -216,5 +216,21 @@ class BreakingQuestion:
         return TableQuestion(processor=self.processor, table=self.table, span=span, checks=checks)
 
 
-#: What is asked to name keys.
-NamingQuestion = KeysQuestion | BreakingQuestion
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffendingQuestion:
+    """Which rows a rule written as SQL returns of one day: whole, for its columns are its author's."""
+
+    processor: str
+    table: Table
+    day: date
+    rule: OffendingQuery
+
+    @property
+    def counted(self) -> TableQuestion:
+        """The question that counts those rows."""
+        span = Span(self.day, self.day)
+        return TableQuestion(processor=self.processor, table=self.table, span=span, offending=(self.rule,))
+
+
+#: What is asked to name keys, or rows.
+NamingQuestion = KeysQuestion | BreakingQuestion | OffendingQuestion

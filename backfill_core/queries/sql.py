@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from backfill_core.model.table import Table
 from backfill_core.queries.comparison_sql import ComparisonSql
 from backfill_core.queries.dialect import Dialect, Names, Query
-from backfill_core.queries.question import ColumnCheck, KeysQuestion, NamingQuestion, Part, TableQuestion
+from backfill_core.queries.named import offending_rows_query
+from backfill_core.queries.question import (
+    BreakingQuestion,
+    ColumnCheck,
+    KeysQuestion,
+    NamingQuestion,
+    OffendingQuery,
+    OffendingQuestion,
+    Part,
+    TableQuestion,
+)
 from backfill_core.queries.slices import Slice, together
 
 
@@ -23,11 +34,22 @@ class PairQuery:
     parts: tuple[Part, ...]
 
 
-def naming_query(question: NamingQuestion, limit: int, dialect: Dialect, names: Names) -> Query:
-    """The query that names keys, at most ``limit`` of a kind: part (0 lacks, 1 is too much), keys in it, key columns as text."""
-    if isinstance(question, KeysQuestion):
-        return ComparisonSql(question.counted, dialect, names).differing(question.pair, limit)
-    return QuestionSql(question.counted, dialect, names).breaking(question.key, question.check, limit)
+def naming_query(
+    question: NamingQuestion, limit: int, dialect: Dialect, names: Names, text_of: Callable[[OffendingQuery, TableQuestion], str]
+) -> Query:
+    """The query that names keys, at most ``limit`` of a kind: part (0 lacks, 1 is too much), keys in it, key columns as text.
+
+    Of a rule written as SQL, of which ``text_of`` gives the engine's text, a row is one key of one column, as JSON.
+    """
+    match question:
+        case KeysQuestion():
+            return ComparisonSql(question.counted, dialect, names).differing(question.pair, limit)
+        case BreakingQuestion():
+            return QuestionSql(question.counted, dialect, names).breaking(question.key, question.check, limit)
+        case OffendingQuestion():
+            return offending_rows_query(text_of(question.rule, question.counted), question.counted, limit, dialect, names)
+        case _:
+            assert_never(question)
 
 
 class QuestionSql:

@@ -109,9 +109,9 @@ def _expected(expected: Expected) -> Iterator[str]:
 
 
 def _named(columns: Sequence[str], count: int, names: Sequence[str]) -> str:
-    """``7 games: a, b and 5 more``."""
-    words = " and ".join(map(key_words, columns))
-    words = words.removesuffix("s") if count == 1 and columns[0].endswith("_id") else words
+    """``7 games: a, b and 5 more``; without columns rows are named."""
+    words = " and ".join(map(key_words, columns)) or "rows"
+    words = words.removesuffix("s") if count == 1 and (not columns or columns[0].endswith("_id")) else words
     more = f" and {number(count - len(names))} more (--limit)" if count > len(names) else ""
     return f"{number(count)} {words}: {', '.join(names)}{more}"
 

@@ -15,7 +15,14 @@ from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import Span, day_number, day_of
 from backfill_core.errors import UnreadableTable
 from backfill_core.model.table import Table
-from backfill_core.queries.question import ColumnCheck, KeyComparison, KeysQuestion, NamingQuestion, TableQuestion
+from backfill_core.queries.question import (
+    ColumnCheck,
+    KeyComparison,
+    KeysQuestion,
+    NamingQuestion,
+    OffendingQuestion,
+    TableQuestion,
+)
 
 Row = Mapping[str, Any]
 #: Values of a key's columns.
@@ -61,6 +68,7 @@ def keys_of(question: NamingQuestion, limit: int, tables: Mapping[str, HeldTable
     if isinstance(question, KeysQuestion):
         absent, surplus = asked.differing(question.pair, day)
     else:
+        assert not isinstance(question, OffendingQuestion), "rules in SQL were refused"
         absent, surplus = set(), asked.breaking(question.key, question.check, day)
     return KeysFound(
         absent=len(absent),

@@ -21,7 +21,7 @@ import pytest
 
 from backfill_core.testing.bigquery_engine import HeldTable
 from backfill_core.testing.bigquery_server import BigQueryServer, Fault, Job
-from cloud_shop import add_gate, fill_orders, make_tables, write_shop
+from cloud_shop import FIRST, add_gate, fill_orders, make_tables, write_shop
 from projects import backfill
 from slow_shop import wait_for
 
@@ -117,6 +117,18 @@ def _assert_pruned(server: BigQueryServer, jobs: list[Job]) -> None:
 def _dry_bytes(server: BigQueryServer, job: Job) -> int:
     told = server.insert({"configuration": {**job.config, "dryRun": True}})
     return int(told["statistics"]["totalBytesProcessed"])
+
+
+def test_rows_that_a_rule_in_sql_returns_are_named(shop: Path, server: BigQueryServer) -> None:
+    make_tables(server)
+    rows = [{"day": FIRST, "shop": key, "amount": 7 if key == "b" else 1, "written": None} for key in "abc"]
+    server.engine.load("test_shop", "sums", rows)
+    rule = shop / "plugins" / "same.sql"
+    told = backfill(shop, "explain", "sums", str(FIRST), *SPAN)
+    assert "2 of 3 rows: broken" in told.stdout and "broken by" not in told.stdout, "it returns days alone"
+    rule.write_text(rule.read_text(encoding="utf-8").replace("SELECT s.day", "SELECT s.day, s.shop, o.amount"), encoding="utf-8")
+    told = backfill(shop, "explain", "sums", str(FIRST), *SPAN)
+    assert "broken by 1 row: (shop b, amount 1)\n" in told.stdout, told.stdout + told.stderr
 
 
 def test_a_table_that_would_delete_what_is_filled_stops_the_run(shop: Path, server: BigQueryServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from backfill_core.coverage import DateFacts, KeysFound
 from backfill_core.dates import ONE_DAY, DateSet, Span, day_number
 from backfill_core.errors import UnreadableTable
 from backfill_core.model.table import Table
+from backfill_core.queries.named import row_words
 from backfill_core.queries.question import (
     BreakingQuestion,
     ColumnCheck,
@@ -29,6 +31,7 @@ from backfill_core.queries.question import (
     KeyMatch,
     KeysQuestion,
     OffendingQuery,
+    OffendingQuestion,
     TableQuestion,
 )
 
@@ -591,7 +594,22 @@ def test_offending_rows_are_counted_by_date_in_duckdb(tmp_path: Path) -> None:
     store = DuckDBStore(tmp_path)
     store.put("box.lines", LINES, [line(day, player) for day in (22, 22, 23, 27) for player in ("ann", "bob")])
     assert store.warehouse.observe(question(offending=(RULE,))).checks == {"no bob": {n(22): (0, 2), n(23): (0, 1)}}
+    found = store.warehouse.differing_keys(
+        OffendingQuestion(processor="lines", table=TABLE, day=date(2024, 10, 22), rule=RULE), 1
+    )
+    assert (found.absent, found.surplus) == (0, 2)
+    ((row,),) = found.first_surplus
+    assert json.loads(row or "") == {"day": "2024-10-22", "player": "bob"}
     store.warehouse.close()
+
+
+def test_a_row_of_a_rule_is_told_by_its_tables_key_and_little_more() -> None:
+    table = Table("box.lines", date="day", key=("game", "player"))
+    few = {"day": "2024-10-22", "player": None, "points": 3}
+    assert row_words(json.dumps(few), table) == "(player NULL, points 3)"
+    many = {f"c{place}": place for place in range(9)} | {"day": "2024-10-22", "game": "g1"}
+    assert row_words(json.dumps(many), table) == "(c0 0, c1 1, c2 2, c3 3, game g1)"
+    assert row_words(json.dumps({"day": "2024-10-22"}), table) == ""
 
 
 def test_offending_rows_cannot_be_asked_in_memory(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def listings(question: TableQuestion, dialect: Dialect) -> list[Query]:
         checks = (None, *question.checks)
         broken = [BreakingQuestion(processor=name, table=table, day=DAY, check=check) for check in checks]
         asked += [each for each in broken if each.key]
-    return [naming_query(each, 2, dialect, Names()) for each in asked]
+    return [naming_query(each, 2, dialect, Names(), lambda rule, _: rule.file) for each in asked]
 
 
 def test_every_question_takes_the_statements_it_says() -> None:
