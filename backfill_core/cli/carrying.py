@@ -55,7 +55,9 @@ class How:
 _OPTIONS = (
     click.option("--allow-blocked", is_flag=True, help="Exit 0 although units were blocked when planned."),
     click.option("--retry-exhausted", is_flag=True, help="Call units too that failed the same way again and again."),
-    click.option("--allow-shrink", type=Reason(), metavar="WHY", help="Let a date hold fewer keys; the journal keeps why."),
+    click.option(
+        "--allow-shrink", type=Reason(), metavar="WHY", help="Let a date hold fewer keys than before; the journal keeps why."
+    ),
     click.option(
         "--override-gate",
         type=Reasoned(),

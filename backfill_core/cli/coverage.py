@@ -17,9 +17,10 @@ from backfill_core.cli.options import (
     show_sql_option,
 )
 from backfill_core.cli.output import say, warn
+from backfill_core.cli.sections import Sectioned
 
 
-@click.command("coverage")
+@click.command("coverage", cls=Sectioned)
 @asks_span
 @click.option("--by", type=click.Choice(["season", "month", "date"]), help="Split the span, and show what each part lacks.")
 @observe_option

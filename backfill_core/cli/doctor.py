@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from backfill_core.cli.options import format_option, target_option, today_option
+from backfill_core.cli.options import Day, format_option, target_option, today_option
 from backfill_core.cli.output import say
 from backfill_core.errors import BadUsage, ExitCode
 
@@ -18,25 +19,23 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
-@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First date to be filled (default: the settings').")
+@click.option("--from", "first", type=Day(), help="First date to be filled (default: that of the settings).")
 @today_option
 @target_option
 @format_option
 @click.pass_obj
-def command(project: str, first: object, today: object, target: str | None, shape: str) -> None:
+def command(project: str, first: date | None, today: date | None, target: str | None, shape: str) -> None:
     """Whether a target is fit for a run, changing nothing: tables, types, partitions, permissions, services, rivals, clock."""
-    from datetime import date, datetime
-
     from backfill_core.project.findings import Use
     from backfill_core.project.preflight import preflight
     from backfill_core.project.session import open_project
 
     session = open_project(Path(project), target)
-    start = first.date() if isinstance(first, datetime) else session.settings.from_
+    start = first or session.settings.from_
     if start is None:
         raise BadUsage(message="no first date. Type --from YYYY-MM-DD, or set from in [tool.backfill]")
     runs = [name for name in session.pipeline.processors if session.pipeline.runs(name)]
-    use = Use(fills=dict.fromkeys(runs, start), today=session.today(today if isinstance(today, date) else None))
+    use = Use(fills=dict.fromkeys(runs, start), today=session.today(today))
     with session.warehouse(read_only=True) as warehouse:
         found = preflight(session, warehouse, use)
     stopping = [finding for finding in found if finding.stops]

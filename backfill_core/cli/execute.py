@@ -9,6 +9,7 @@ import click
 
 from backfill_core.cli.carrying import How, carries_out
 from backfill_core.cli.options import Ask, asks_work
+from backfill_core.cli.sections import Sectioned
 from backfill_core.errors import BadUsage
 from backfill_core.reports.words import plural
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from backfill_core.project.targets import OpenWarehouse
 
 
-@click.command("execute")
+@click.command("execute", cls=Sectioned)
 @asks_work
 @click.option("--plan", "plan_file", metavar="FILE", help="Carry out a plan written by plan --out, and nothing else.")
 @carries_out

@@ -9,9 +9,10 @@ import click
 
 from backfill_core.cli.options import Ask, Day, asks_span, format_option, show_sql_option
 from backfill_core.cli.output import say, warn
+from backfill_core.cli.sections import Sectioned
 
 
-@click.command("explain")
+@click.command("explain", cls=Sectioned)
 @click.argument("processor")
 @click.argument("day", type=Day(), metavar="DATE")
 @asks_span

@@ -6,13 +6,14 @@ import click
 
 from backfill_core.cli.options import Ask, asks
 from backfill_core.cli.output import warn
+from backfill_core.cli.sections import Sectioned
 from backfill_core.coverage import TO_DO, State
 from backfill_core.errors import BadUsage
 
 _LACKING = (State.MISSING, State.PARTIAL, State.INVALID, State.STALE, State.PENDING)
 
 
-@click.command("gaps")
+@click.command("gaps", cls=Sectioned)
 @asks
 @click.option("--state", "words", metavar="WORD,WORD", help="Only these states (default: missing,partial,invalid).")
 @click.option("--format", "shape", type=click.Choice(["csv", "json"]), default="csv", help="Both are read by --dates-file.")

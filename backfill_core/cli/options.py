@@ -139,7 +139,7 @@ _WORK = (
         help="Plan stale units too, and what the plan makes stale: what reads it, or that and all further.",
     ),
     click.option("--force", is_flag=True, help="Rewrite all rows written before now; needs dates or a processor."),
-    click.option("--older-than", metavar="TIME", help="Rewrite rows written before this time (YYYY-MM-DD[THH:MM], UTC)."),
+    click.option("--older-than", metavar="DATE[THH:MM]", help="Rewrite rows written before this time, in UTC."),
     click.option("--include-warmup", is_flag=True, help="With --force or --older-than: dates of the warm-up too."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many dates."),
     click.option("--oldest-first", is_flag=True, help="With --limit: the oldest dates (default)."),

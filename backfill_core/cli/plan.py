@@ -19,6 +19,7 @@ from backfill_core.cli.options import (
     show_sql_option,
 )
 from backfill_core.cli.output import say, warn
+from backfill_core.cli.sections import SectionedGroup
 from backfill_core.errors import BadUsage, ExitCode
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from backfill_core.project.targets import OpenWarehouse
 
 
-@click.group("plan", invoke_without_command=True)
+@click.group("plan", cls=SectionedGroup, invoke_without_command=True)
 @asks_work
 @click.option("--out", metavar="FILE", help="Write the plan as JSON, for execute --plan.")
-@click.option("--concurrency", type=click.IntRange(1, 256), help="Calls in flight that times are estimated for.")
+@click.option("--concurrency", type=click.IntRange(1, 256), metavar="N", help="Calls in flight that times are estimated for.")
 @click.option("--exit-code", is_flag=True, help="Exit 5 when there is something to do.")
 @observe_option
 @last_observed_option

@@ -10,6 +10,7 @@ import click
 
 from backfill_core.cli.carrying import How, carries_out
 from backfill_core.cli.options import target_option
+from backfill_core.cli.sections import Sectioned
 
 if TYPE_CHECKING:
     from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from backfill_core.project.session import Session
 
 
-@click.command("resume")
+@click.command("resume", cls=Sectioned)
 @click.argument("run", required=False)
 @target_option
 @carries_out

@@ -11,6 +11,7 @@ import click
 
 from backfill_core.cli.carrying import How, carries_out
 from backfill_core.cli.options import target_option
+from backfill_core.cli.sections import Sectioned
 from backfill_core.errors import BadUsage
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from backfill_core.project.session import Session
 
 
-@click.command("retry")
+@click.command("retry", cls=Sectioned)
 @click.argument("run", required=False)
 @click.option("--failed", is_flag=True, help="All that failed (default).")
 @click.option("--cause", metavar="TEXT", help='Only what failed with this in its message, such as "HTTP 503".')

@@ -152,7 +152,9 @@ def _number(text: str | None) -> int:
 
 
 _OPTIONS = (
-    click.option("--concurrency", type=click.IntRange(1, 256), help="Calls in flight at most (default: that of the settings)."),
+    click.option(
+        "--concurrency", type=click.IntRange(1, 256), metavar="N", help="Calls in flight at most (default: the settings')."
+    ),
     click.option(
         "--service", "services", type=Cap(), multiple=True, metavar="NAME=N", help="Calls of a service in flight; repeatable."
     ),

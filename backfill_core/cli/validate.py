@@ -9,10 +9,11 @@ import click
 
 from backfill_core.cli.options import Ask, asks, format_option, last_observed_option, observing
 from backfill_core.cli.output import say
+from backfill_core.cli.sections import Sectioned
 from backfill_core.errors import ExitCode
 
 
-@click.command("validate")
+@click.command("validate", cls=Sectioned)
 @asks
 @last_observed_option
 @format_option
