@@ -103,6 +103,7 @@ def carry_out_plan(
     from backfill_core.project.carry_out import carry_out
     from backfill_core.project.exhausted import exhausted_units
     from backfill_core.reports.run_texts import closing_lines
+    from backfill_core.reports.words import plural
 
     agreed, overrides = None, _overrides(how, session)
     drain = Drain()
@@ -122,12 +123,14 @@ def carry_out_plan(
             plan, coverage, lines = planning(warehouse)
             while plan.units and waited_for_tables(session, plan, wait=how.wait):
                 plan, coverage, lines = planning(warehouse)
+            blocked = plan.blocked_units and not how.allow_blocked
             if agreed is None:
-                say(lines[:-1] if plan.units else lines)
+                why = [f"exit 1: {plural(plan.blocked_units, 'unit')} blocked when planned"] if blocked else []
+                say(lines[:-1] if plan.units else [*lines[:-1], *why, lines[-1]])
             elif drift(agreed, plan):
                 raise PlanDrifted(hash=agreed.hash[:8], moved=str(drift(agreed, plan)), again=again)
             if not plan.units:
-                sys.exit(ExitCode.INCOMPLETE if plan.blocked and not how.allow_blocked else ExitCode.OK)
+                sys.exit(ExitCode.INCOMPLETE if blocked else ExitCode.OK)
             if not how.skip_preflight:
                 _preflight(session, warehouse, plan)
             exhausted = {} if how.retry_exhausted else exhausted_units(session, plan, coverage)

@@ -53,4 +53,4 @@ def _plan(session: Session, warehouse: OpenWarehouse, ask: Ask, file: str | None
         plan = make_plan(session.pipeline, looked.coverage, looked.request)
     head = session.head(f"execute {plan.hash[:8]}", looked.coverage.span, looked.ends)
     doing = f"backfill execute --plan {file}" if file else ask.again("execute")
-    return plan, looked.coverage, [*said, *plan_lines(plan, session.pipeline, looked.coverage, head, doing)]
+    return plan, looked.coverage, [*said, *plan_lines(plan, session.pipeline, looked.coverage, head, doing, beside=ask.beside)]

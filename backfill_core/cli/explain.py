@@ -7,6 +7,7 @@ from datetime import date
 
 import click
 
+from backfill_core.cli.numbers import Whole
 from backfill_core.cli.options import Ask, Day, asks_span, format_option, show_sql_option
 from backfill_core.cli.output import say, warn
 from backfill_core.cli.sections import Sectioned
@@ -19,7 +20,7 @@ from backfill_core.cli.sections import Sectioned
 @click.option(
     "--limit",
     "most",
-    type=click.IntRange(1),
+    type=Whole(),
     default=20,
     show_default=True,
     metavar="N",

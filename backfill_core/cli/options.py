@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from backfill_core.cli.dates import chosen_dates
+from backfill_core.cli.numbers import Whole
 from backfill_core.dates import DateSet, parse_day
 from backfill_core.errors import BadUsage, did_you_mean
 
@@ -141,7 +142,7 @@ _WORK = (
     click.option("--force", is_flag=True, help="Rewrite all rows written before now; needs dates or a processor."),
     click.option("--older-than", metavar="DATE[THH:MM]", help="Rewrite rows written before this time, in UTC."),
     click.option("--include-warmup", is_flag=True, help="With --force or --older-than: dates of the warm-up too."),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many dates."),
+    click.option("--limit", type=Whole(), metavar="N", help="At most so many dates."),
     click.option("--oldest-first", is_flag=True, help="With --limit: the oldest dates (default)."),
     click.option("--newest-first", is_flag=True, help="With --limit: the newest dates."),
     click.option("--most-unblocking", is_flag=True, help="With --limit: the dates that most units wait for."),

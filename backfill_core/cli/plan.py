@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from backfill_core.cli.numbers import Whole
 from backfill_core.cli.options import (
     Ask,
     asks_work,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.group("plan", cls=SectionedGroup, invoke_without_command=True)
 @asks_work
 @click.option("--out", metavar="FILE", help="Write the plan as JSON, for execute --plan.")
-@click.option("--concurrency", type=click.IntRange(1, 256), metavar="N", help="Calls in flight that times are estimated for.")
+@click.option("--concurrency", type=Whole(1, 256), metavar="N", help="Calls in flight that times are estimated for.")
 @click.option("--exit-code", is_flag=True, help="Exit 5 when there is something to do.")
 @observe_option
 @last_observed_option
@@ -113,7 +114,7 @@ def _plan(ask: Ask, out: str | None, concurrency: int | None, shape: str, *, exi
     if ask.asking.observed == "partitions":
         doing = ask.again("plan")  # nothing is carried out on less than its rows
     below = (found.line, cost.line() if cost else "")
-    say(plan_lines(plan, looked.pipeline, looked.coverage, head, doing, *below, notes=looked.notes))
+    say(plan_lines(plan, looked.pipeline, looked.coverage, head, doing, *below, notes=looked.notes, beside=ask.beside))
     sys.exit(_code(plan, exit_code))
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
+from backfill_core.cli.numbers import Whole
 from backfill_core.cli.options import format_option, target_option
 from backfill_core.cli.output import say
 
 
 @click.command("runs")
-@click.option("--limit", type=click.IntRange(1), default=20, metavar="N", help="The latest so many (default: 20).")
+@click.option("--limit", type=Whole(), default=20, metavar="N", help="The latest so many (default: 20).")
 @format_option
 @target_option
 @click.pass_obj

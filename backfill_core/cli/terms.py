@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backfill_core.cli.numbers import Whole
 from backfill_core.errors import BadUsage, did_you_mean
 
 if TYPE_CHECKING:
@@ -152,9 +153,7 @@ def _number(text: str | None) -> int:
 
 
 _OPTIONS = (
-    click.option(
-        "--concurrency", type=click.IntRange(1, 256), metavar="N", help="Calls in flight at most (default: the settings')."
-    ),
+    click.option("--concurrency", type=Whole(1, 256), metavar="N", help="Calls in flight at most (default: the settings')."),
     click.option(
         "--service", "services", type=Cap(), multiple=True, metavar="NAME=N", help="Calls of a service in flight; repeatable."
     ),
@@ -165,14 +164,14 @@ _OPTIONS = (
         help="What leaves first of all that is ready (default: what most work waits for).",
     ),
     click.option("--pipelined", is_flag=True, help="Let each date go on as soon as its gates pass, rather than layer by layer."),
-    click.option("--canary", type=click.IntRange(1), metavar="N", help="N dates of each layer first; if one fails, stop."),
+    click.option("--canary", type=Whole(), metavar="N", help="N dates of each layer first; if one fails, stop."),
     click.option(
         "--max-failures", type=Failures(), metavar="N|P%", help="Stop when so many units failed, or that share of the plan."
     ),
     click.option("--fail-fast", is_flag=True, help="Stop when one unit failed."),
     click.option(
         "--max-units",
-        type=click.IntRange(1),
+        type=Whole(),
         metavar="N",
         help="Call at most so many units, then stop: exit 5 (1 if some failed or are blocked).",
     ),

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from backfill_core.cli.numbers import Whole
 from backfill_core.cli.options import target_option
 from backfill_core.errors import BadUsage
 from backfill_core.events import Control
@@ -27,7 +28,7 @@ class Cap(click.ParamType[tuple[str, int]]):
 
 @click.command("throttle")
 @click.argument("run", required=False)
-@click.option("--concurrency", type=click.IntRange(1, 256), metavar="N", help="Calls in flight at most.")
+@click.option("--concurrency", type=Whole(1, 256), metavar="N", help="Calls in flight at most.")
 @click.option(
     "--service",
     "services",

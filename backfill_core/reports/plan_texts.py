@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from backfill_core.coverage import Coverage
 from backfill_core.dates import DateSet
@@ -20,11 +20,19 @@ _STALE = 7
 
 
 def plan_lines(
-    plan: Plan, pipeline: Pipeline, coverage: Coverage, head: Head, doing: str, *below: str, notes: Iterable[str] = ()
+    plan: Plan,
+    pipeline: Pipeline,
+    coverage: Coverage,
+    head: Head,
+    doing: str,
+    *below: str,
+    notes: Iterable[str] = (),
+    beside: Callable[[str], str] = "backfill {}".format,
 ) -> list[str]:
     """A plan as people read it; its last line is what to type next: ``doing``, where there is anything to do.
 
-    ``below`` stands before it: what the plan may take and cost. ``notes`` stand first: that less was looked at.
+    ``below`` stands before it: what the plan may take and cost. ``notes`` stand first: that less was looked at. ``beside`` gives
+    another command the same target and day.
     """
     through = pipeline.layer(plan.request.through)
     lines = [head.line(), *notes, f"through {through.name}" + "".join(f": {words}" for words in calendar_words(coverage))]
@@ -48,8 +56,14 @@ def plan_lines(
         f"stale, not planned: {plural(sum(map(len, list(plan.stale.values())[_STALE:])), 'date')} of {{}} more",
     )
     lines += filter(None, below)
-    lines.append(f"next: {doing}" if plan.units else "nothing to do. next: backfill coverage")
-    return lines
+    return [*lines, f"next: {doing}" if plan.units else _nothing_to_do(plan, beside)]
+
+
+def _nothing_to_do(plan: Plan, beside: Callable[[str], str]) -> str:
+    if not plan.blocked:
+        return "nothing to do. next: backfill coverage"
+    (root, _), (dates, _) = max(sorted(_roots(plan.blocked).items()), key=lambda each: sum(map(len, each[1][1].values())))
+    return f"nothing to do: what lacks is blocked. next: {beside(f'explain {root} {dates.last}')}"
 
 
 def calendar_words(coverage: Coverage) -> list[str]:

@@ -250,7 +250,11 @@ def test_the_commands_of_the_readme_do_what_it_says(sample: Path) -> None:
         "9 units stay blocked, and execute says so"
     )
     assert "L4 1,613 of 1,832 games, 88.0 %, ceiling 88.5 %; of L3's 1,824: 88.4 %" in shown["coverage"].stdout
-    assert "no landing file -> blocks 9 units of 9 processors" in re.sub(r"\s+", " ", shown["execute"].stdout)
+    assert "no landing file -> blocks 9 units of 9 processors" in shown["execute"].stdout
+    assert shown["execute"].stdout.endswith(
+        "exit 1: 9 units blocked when planned\n"
+        "nothing to do: what lacks is blocked. next: backfill explain landing_bdl 2025-03-05\n"
+    )
 
 
 def test_the_answer_would_be_missed_if_anything_else_remained() -> None:

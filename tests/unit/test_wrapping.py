@@ -15,6 +15,7 @@ from backfill_core.reports.wrapping import one_line, wrapped
         ("    deeper lines go deeper", 16, ["    deeper lines", "      go deeper"]),
         ("label    text that is told", 20, ["label    text that", "           is told"]),
         ("  row    12  told in words of its own", 24, ["  row    12", "      told in words of", "        its own"]),
+        ("row  of  three columns", 12, ["row  of", "    three", "      columns"]),
         ("what 95 % of", 7, ["what", "  95 %", "  of"]),
     ],
 )
