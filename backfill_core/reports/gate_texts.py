@@ -67,17 +67,32 @@ def _withheld(verdict: Verdict) -> str:
 
 
 def full_verdict_lines(verdict: Verdict, blocked: DateSet) -> list[str]:
-    """A verdict with every failing date, dates of the same numbers together; those in ``blocked`` are told to be."""
+    """A verdict with every failing date, dates of the same numbers together, and those that hold nothing.
+
+    Those in ``blocked`` are told to be.
+    """
     words = _words_of(verdict)
     if verdict.passed:
         return [f"gate {verdict.gate} holds: {words}: {plural(len(verdict.judged), 'date')}"]
     whole = ", which closes the layer" if verdict.closes_layer else ""
     lines = [f"gate {verdict.gate} fails: {words}: {plural(len(verdict.failed), 'date')} of {len(verdict.judged)}{whole}"]
-    alike: dict[str, list[int]] = {}
+    alike: dict[tuple[str, bool], list[int]] = {}
     for number in verdict.failed.numbers():
-        held_up = ", blocked" if day_of(number) in blocked else ""
-        alike.setdefault(_has(verdict, number) + held_up, []).append(number)
-    return lines + [f"  {dates_words(DateSet.from_numbers(numbers), most=8)}: {has}" for has, numbers in alike.items()]
+        have, want = verdict.counts[number]
+        empty = not have and want and number not in verdict.invalid
+        alike.setdefault(("" if empty else _has(verdict, number), day_of(number) in blocked), []).append(number)
+    for (has, held_up), numbers in alike.items():
+        told = (
+            has or f"{'has' if verdict.per == 'date' else 'have'} 0 of {_ends([verdict.counts[number][1] for number in numbers])}"
+        )
+        lines.append(f"  {dates_words(DateSet.from_numbers(numbers), most=8)}: {told}{', blocked' if held_up else ''}")
+    return lines
+
+
+def _ends(counts: list[int]) -> str:
+    """``8``, or ``1 to 15`` where they differ."""
+    least, most = min(counts), max(counts)
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def _has(verdict: Verdict, number: int) -> str:

@@ -16,7 +16,7 @@ _COMMAND = re.compile(rf"(?:(?<=: )|(?<=`))backfill(?: {_WORD}(?<!\.))*(?: {_WOR
 #: Words that belong together: a number and its sign.
 _TOGETHER = re.compile(r"(?<=\d) (?=%)")
 #: A word with a column of its own before the text, and a row whose last column is told in words.
-_LABEL = re.compile(r"\S+ {2,}(?=\S(?!.*\S {2,}\S))")
+_LABEL = re.compile(r" *\S+ {2,}(?=\S(?!.*\S {2,}\S))")
 _ROW = re.compile(r"( *)(\S.*\S)  +(\S.*)")
 #: All that `str.splitlines` takes for the end of a line, and blanks around it.
 _BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
@@ -47,7 +47,7 @@ def _broken(line: str, width: int, kept: list[str]) -> list[str]:
         line = line.replace(text, _held(text))
     line = _TOGETHER.sub(_STAYS, _COMMAND.sub(lambda found: _held(found[0]), line))
     indent = len(line) - len(line.lstrip(" "))
-    label = None if indent else _LABEL.match(line)
+    label = _LABEL.match(line)
     row = None if label else _ROW.fullmatch(line)
     if row and len(row[1] + row[2]) <= width:
         further = row[1] + " " * 4

@@ -14,6 +14,7 @@ from backfill_core.reports.wrapping import one_line, wrapped
         ("a line of several words", 12, ["a line of", "  several", "  words"]),
         ("    deeper lines go deeper", 16, ["    deeper lines", "      go deeper"]),
         ("label    text that is told", 20, ["label    text that", "           is told"]),
+        ("  hard  what is needed", 20, ["  hard  what is", "          needed"]),
         ("  row    12  told in words of its own", 24, ["  row    12", "      told in words of", "        its own"]),
         ("row  of  three columns", 12, ["row  of", "    three", "      columns"]),
         ("what 95 % of", 7, ["what", "  95 %", "  of"]),
