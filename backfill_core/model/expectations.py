@@ -22,7 +22,7 @@ class CalendarKeys:
     exactly: int | None = None
 
     def __str__(self) -> str:
-        each = f", exactly {self.exactly} rows each" if self.exactly else f", at least {self.at_least} rows each"
+        each = f", exactly {_rows(self.exactly)} each" if self.exactly else f", at least {_rows(self.at_least)} each"
         return f"{self.share:.0%} of the calendar's {self.column}{each if self.exactly or self.at_least > 1 else ''}"
 
 
@@ -78,7 +78,7 @@ class Rows:
     exactly: int | None = None
 
     def __str__(self) -> str:
-        return f"exactly {self.exactly} rows" if self.exactly is not None else f"at least {self.at_least} rows"
+        return f"exactly {_rows(self.exactly)}" if self.exactly is not None else f"at least {_rows(self.at_least)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,10 @@ class AtMost:
 
     def __str__(self) -> str:
         return f"at most {self.times:g} x {self.of}"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 Expectation = CalendarKeys | KeysOf | Rows | AtMost
