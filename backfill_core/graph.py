@@ -23,6 +23,7 @@ from backfill_core.model.expectations import (
 )
 from backfill_core.model.processor import Layer, Processor
 from backfill_core.model.runs import Source
+from backfill_core.model.shapes import shape_problems
 from backfill_core.model.table import Files, Table
 from backfill_core.model.validity import calendar_problems, layer_problems, processor_problems
 from backfill_core.model.windows import SAME_DATE, SEASON_TO_DATE, Window
@@ -259,6 +260,12 @@ class _Builder:
     def _take(self, declared: Declared) -> None:
         value = declared.value
         kind, shelf = self._shelf(value)
+        wrong = [f'{kind} "{value.name}" {what}' for what in shape_problems(value)]
+        if wrong:
+            for what in wrong:
+                self._wrong(declared, what)
+            self.some = True  # what is left out here is declared all the same
+            return
         if value.name in shelf:
             first = self.where[kind, value.name].where
             self._wrong(declared, f'{kind} "{value.name}" is declared twice, first in {first}. Rename one')

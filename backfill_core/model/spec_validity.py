@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 from backfill_core.errors import did_you_mean
@@ -38,12 +39,25 @@ def spec_problems(processor: Processor, processors: Mapping[str, Processor]) -> 
             case Http():
                 yield from _http_problems(spec)
                 yield from _company_problems(processor, spec, runtime, processors)
-            case Python(process=True, function=function):
-                name = getattr(function, "__qualname__", "")
-                if not name or "<" in name:
-                    yield "runs in a process of its own, which finds a function by its name. Define it at the top of its file"
+            case Python():
+                yield from _function_problems(spec)
             case _:
                 pass
+
+
+def _function_problems(spec: Python) -> Iterator[str]:
+    name = getattr(spec.function, "__qualname__", "")
+    if spec.process and (not name or "<" in name):
+        yield "runs in a process of its own, which finds a function by its name. Define it at the top of its file"
+    try:
+        takes = signature(spec.function)
+    except ValueError:  # one that is written in C need not say
+        return
+    try:
+        takes.bind([], None)
+    except TypeError:
+        named = f"{name}({', '.join(takes.parameters)})"
+        yield f"runs {named}, which is called with two values. Write def {name or 'work'}(dates, ctx)"
 
 
 def _command_problems(spec: Command) -> Iterator[str]:

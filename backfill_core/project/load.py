@@ -18,6 +18,7 @@ from backfill_core.model.calendar import EveryDay, Monthly, Schedule, Weekly
 from backfill_core.model.expectations import Offending
 from backfill_core.model.processor import Layer, Processor
 from backfill_core.model.runs import Sql
+from backfill_core.project.author_errors import error_words
 from backfill_core.queries.asking import sql_path, tables_named
 
 #: Folders of a project whose files are loaded.
@@ -119,7 +120,7 @@ def _load(path: Path, name: str, file: str, problems: list[Problem]) -> types.Mo
         return None
     except (Exception, SystemExit) as error:  # whatever an author's file raises is told with its line, beside the others
         line = _line_in(error, path)
-        problems.append(Problem(f"{file}:{line}" if line else file, f"{type(error).__name__}: {error}".removesuffix(": ")))
+        problems.append(Problem(f"{file}:{line}" if line else file, error_words(error)))
         return None
     return module
 
@@ -195,7 +196,7 @@ def _with_lines(found: list[Declared], root: Path) -> list[Declared]:
     given: dict[tuple[str, str], int] = {}
     placed = []
     for declared in found:
-        file, name = declared.file, declared.value.name
+        file, name = declared.file, str(declared.value.name)
         if file not in lines and (root / file).is_file():
             lines[file] = _named_lines((root / file).read_text(encoding="utf-8"))
         known, place = lines.get(file, {}).get(name, [declared.line]), given.get((file, name), 0)

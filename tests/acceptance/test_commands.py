@@ -206,6 +206,24 @@ def test_broken_files_are_told_together(project: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("complete_when=Rows", "complet_when=Rows", 'Processor takes no complet_when=. Did you mean "complete_when"?'),
+        ("complete_when=Rows(at_least=3), ", "", "Processor wants complete_when=, and it is not given"),
+        ('date="day", key=("shop",)', '"day"', "Table takes name alone without its name. Write the others as name=value: date,"),
+        ("import KeysOf", "import KeyOf", 'backfill_core has no "KeyOf". Did you mean "KeysOf"?'),
+    ],
+)
+def test_a_declaration_that_is_written_wrong_is_told_as_its_author_wrote_it(project: Path, old: str, new: str, told: str) -> None:
+    plugin = project / "plugins" / "all.py"
+    text = plugin.read_text(encoding="utf-8")
+    assert old in text
+    plugin.write_text(text.replace(old, new, 1), encoding="utf-8")
+    came = backfill(project, "plan")
+    assert (came.returncode, told in came.stderr) == (2, True), came.stderr
+
+
 def test_a_broken_file_hides_nothing_of_the_others_but_what_it_may_declare_itself(project: Path) -> None:
     plugin = project / "plugins" / "all.py"
     text = plugin.read_text(encoding="utf-8")
