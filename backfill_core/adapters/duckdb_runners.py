@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backfill_core.adapters.author_code import failure_words
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.adapters.frames import is_frame
 from backfill_core.coverage import DateFacts
@@ -99,7 +100,9 @@ class PythonRunner:
         except (TimeUpError, WorkerEndedError) as error:
             return BatchResult(outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.TRANSIENT, why=str(error))))
         except Exception as error:  # a processor may fail in any way; the run goes on, and says how
-            return BatchResult(outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=_why(error))))
+            return BatchResult(
+                outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=failure_words(error)))
+            )
         if answer is None:
             why = "it returned nothing, and in a process of its own it cannot have written. Return rows, [] for none"
             return BatchResult(outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=why)))
@@ -191,7 +194,7 @@ def _replace(warehouse: DuckDBWarehouse, call: Call, compute: _Compute) -> Batch
                     known = turns.enter_context(warehouse.turn_to_write(table))
                 facts, shrunk = _in_transaction(warehouse, cursor, call, compute, known)
     except Exception as error:  # a processor may fail in any way; the run goes on, and says how
-        return BatchResult(outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=_why(error))))
+        return BatchResult(outcomes=_all(call, Outcome(claim=Claim.FAILED, failure=Failure.PERMANENT, why=failure_words(error))))
     finally:
         cursor.close()
     outcomes = _all(call, Outcome(claim=Claim.DONE))
@@ -294,10 +297,6 @@ def _check_slice(cursor: duckdb.DuckDBPyConnection, table: Table, relation: str)
         ).fetchone()
         if other is not None:
             raise ValueError(f'a row has {column} = "{other[0]}", outside the slice "{value}" that it writes')
-
-
-def _why(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
 
 
 def _all(call: Call, outcome: Outcome) -> dict[Unit, Outcome]:

@@ -14,6 +14,7 @@ from importlib import import_module
 from multiprocessing import get_context, parent_process
 from typing import Any, NoReturn
 
+from backfill_core.adapters.author_code import failure_words
 from backfill_core.ports import RunContext
 
 #: Makes a new process able to import what functions stand in: a function that can be found by its name, and what it is given.
@@ -158,4 +159,4 @@ def _work(name: tuple[str, str], dates: list[date], tables: dict[str, str], file
         answer = found(dates, RunContext(cursor=NoCursor(), tables=tables, files=files))
         return list(answer) if isinstance(answer, Iterator) else answer
     except BaseException as error:  # an author's own class may not survive the way back, its words do
-        raise RuntimeError(str(error) or type(error).__name__) from None
+        raise RuntimeError(failure_words(error)) from None

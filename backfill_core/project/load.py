@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from backfill_core.adapters.author_code import PACKAGE
 from backfill_core.errors import InvalidProject, Problem, did_you_mean
 from backfill_core.graph import Declared, Pipeline
 from backfill_core.model.calendar import EveryDay, Monthly, Schedule, Weekly
@@ -23,8 +24,6 @@ from backfill_core.queries.asking import sql_path, tables_named
 
 #: Folders of a project whose files are loaded.
 FOLDERS = ("layers", "plugins")
-#: Private package under which they are loaded, so that they can import each other relatively and never clash with others.
-PACKAGE = "_backfill_project"
 #: Group of entry points by which installed distributions give modules.
 ENTRY_POINTS = "backfill.plugins"
 _KINDS = (Layer, Processor, EveryDay, Weekly, Monthly, Schedule)

@@ -224,6 +224,17 @@ def test_a_declaration_that_is_written_wrong_is_told_as_its_author_wrote_it(proj
     assert (came.returncode, told in came.stderr) == (2, True), came.stderr
 
 
+@pytest.mark.parametrize("more", ["", ", process=True"])
+def test_a_slip_in_a_function_is_told_with_its_line(project: Path, more: str) -> None:
+    plugin = project / "plugins" / "all.py"
+    text = plugin.read_text(encoding="utf-8").replace("max_dates=2", f"max_dates=2{more}")
+    plugin.write_text(text.replace("    while Path", "    ctx.tables['nope']\n    while Path"), encoding="utf-8")
+    said = execute(project, "--layer", "L1", "--dates", "2024-05-01").stdout
+    assert "failed: orders 2024-05-01: 'nope' (KeyError, plugins/all.py:7)\n" in said
+    plugin.write_text(text.replace("    while Path", "    raise ValueError('nothing came')\n    while Path"), encoding="utf-8")
+    assert "failed: orders 2024-05-01: nothing came\n" in execute(project, "--layer", "L1", "--dates", "2024-05-01").stdout
+
+
 def test_a_broken_file_hides_nothing_of_the_others_but_what_it_may_declare_itself(project: Path) -> None:
     plugin = project / "plugins" / "all.py"
     text = plugin.read_text(encoding="utf-8")
