@@ -257,7 +257,7 @@ def test_watching_ends_with_the_run_and_ctrl_c_leaves_quietly(project: Path) -> 
     assert running.returncode == 0
 
 
-def on_a_terminal(project: Path, *words: str) -> str:
+def on_a_terminal(project: Path, *words: str, code: int = 0) -> str:
     """What a command draws on a terminal of 80 columns."""
     parent, child = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "40"}
@@ -273,7 +273,7 @@ def on_a_terminal(project: Path, *words: str) -> str:
             break
     os.close(parent)
     running.wait(timeout=60)
-    assert running.returncode == 0, drawn
+    assert running.returncode == code, drawn
     return drawn.decode()
 
 
@@ -293,6 +293,16 @@ def test_a_terminal_shows_a_bar_a_layer(project: Path) -> None:
     assert [line for line in lines if line][-1] == "next: backfill report r1"
     watched = on_a_terminal(project, "status", "--watch")
     assert "run r1  ENDED" in watched
+
+
+def test_on_a_terminal_lines_end_where_it_does_and_elsewhere_where_they_end(project: Path) -> None:
+    words = ("explain", "orders", "2024-05-01", *SPAN, "--from", "2024-05-01", "--season", "2024-25")
+    told = backfill(project, *words).stderr
+    assert told.count("\n") == 1 and len(told) > 80
+    for shown, code in (((words), 2), (("config",), 0), (("plan", *SPAN), 0)):
+        lines = [line for line in plain(on_a_terminal(project, *shown, code=code)) if line]
+        assert all(len(line) <= 80 for line in lines), lines
+    assert " ".join(" ".join(plain(on_a_terminal(project, *words, code=2))).split()) == " ".join(told.split())
 
 
 def test_every_run_has_a_log_of_its_own(project: Path) -> None:

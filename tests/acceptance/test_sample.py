@@ -88,6 +88,13 @@ def test_a_season_fits_a_screen(sample: Path) -> None:
     assert max(map(len, shown)) <= 80
 
 
+def test_the_guide_shows_what_explain_says(sample: Path) -> None:
+    guide = (ROOT / "docs" / "planning.md").read_text(encoding="utf-8")
+    shown = guide.partition("```\nplayer_game_summary 2025-03-07: ")[2].partition("\n```")[0].splitlines()[1:]
+    said = on_a_screen(backfill(sample, "explain", "player_game_summary", "2025-03-07").stdout)[2:]
+    assert [line for line in said if not line.startswith("holds")] == [line for line in shown if not line.startswith("holds")]
+
+
 CALENDARS, DATASETS, TABLES = 1, 4, 16
 #: A week of March: one date lacks most of L3, all lack L4 and L5.
 WEEK = ("2025-03-06", "2025-03-12")
