@@ -39,7 +39,7 @@ def command(
     from backfill_core.project.review_file import append_reviews, who_asks
     from backfill_core.project.reviews import FILE
     from backfill_core.project.session import open_project
-    from backfill_core.project.waiving import check_waived
+    from backfill_core.project.waiving import check_waived, resting_on
     from backfill_core.reports.remaining import given_up
     from backfill_core.reports.words import dates_words
 
@@ -64,4 +64,6 @@ def command(
     waivers = [Waiver(processor=n, dates=d, reason=reason, who=who, when=day, until=until) for n, d in found.items()]
     append_reviews(session.root, waivers, session.pipeline)
     lines = [f"waived: {name} {dates_words(chosen)}" for name, chosen in found.items()]
+    if left := resting_on(session.pipeline, found.keys()):
+        lines.append(f"still expected, and tried without: {', '.join(left)}. Where that comes to nothing, waive it too")
     say([*lines, f"written to {FILE}: commit it", "next: backfill plan"])

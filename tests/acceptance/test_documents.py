@@ -43,6 +43,8 @@ def test_the_project_in_the_authors_guide_works(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "L2 dates 0 (0.0 %) -> 2 (66.7 %)" in done.stdout
     assert "order_files 2024-05-02: missing: no landing file" in done.stdout
+    waived = backfill(tmp_path, "waive", "order_files", "2024-05-02", "--reason", "never came").stdout
+    assert "still expected, and tried without: orders. Where that comes to nothing, waive it too\n" in waived
     (tmp_path / "plugins" / "games.py").write_text(GAMES, encoding="utf-8")
     held = backfill(tmp_path, "coverage", "--from", "2024-03-30", "--to", "2024-05-03", "--today", "2024-05-10").stdout
     assert "2 league dates, 2 games (schedule known to 2024-05-03)" in held
