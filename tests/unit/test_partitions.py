@@ -144,7 +144,7 @@ def test_every_output_says_that_rows_were_not_looked_at(server: BigQueryServer, 
     note = "by partitions alone: rows there or not; keys, counts, rules, gates and staleness"
     for command in ("plan", "coverage"):
         lines = backfill(shop, command, *span).stdout.splitlines()
-        assert note in lines[1:3], lines
+        assert any(line.startswith(note) for line in lines[1:3]), lines
         assert "unknown: shop.weeks: it has no partitions" in lines
         assert any(line.startswith("shop.sums has 2 rows that are in no partition yet") for line in lines)
         told = json.loads(backfill(shop, command, *span, "--format", "json").stdout)
