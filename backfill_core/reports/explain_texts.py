@@ -57,8 +57,9 @@ def _told(
         yield "waived", f"{waiver.reason} ({waiver.who}, {waiver.when}{until})"
     for accepted in told.accepted:
         yield "accepted", f"{accepted.reason} ({accepted.who}, {accepted.when})"
+    idle = told.state is State.NOT_EXPECTED  # then what nothing is expected of either says nothing
     for need in told.needs:
-        for line in _need(need):
+        for line in _need(need) if (need.wanted and not need.keyless) or not idle else ():
             yield "reads" if need.kind is EdgeKind.READS else "needs", line
     for line in _in_plan(told):
         yield "plan", line

@@ -95,6 +95,12 @@ def test_the_guide_shows_what_explain_says(sample: Path) -> None:
     assert [line for line in said if not line.startswith("holds")] == [line for line in shown if not line.startswith("holds")]
 
 
+def test_of_an_off_day_nothing_is_told_that_is_not_expected_either(sample: Path) -> None:
+    off, warm = (backfill(sample, "explain", "player_composite_factors", day).stdout for day in ("2024-11-05", "2024-10-25"))
+    assert "not expected: off-day\n" in off and "\nneeds" not in off and "\nreads" not in off
+    assert "not expected: warm-up\n" in warm and "upcoming_player_game_context (soft), same date: met\n" in warm
+
+
 CALENDARS, DATASETS, TABLES = 1, 4, 16
 #: A week of March: one date lacks most of L3, all lack L4 and L5.
 WEEK = ("2025-03-06", "2025-03-12")
