@@ -87,6 +87,18 @@ def cluster_lines(state: RunState, words: Collection[Word] = LOST) -> list[str]:
     return lines
 
 
+def degraded_lines(state: RunState) -> list[str]:
+    """A line where units are done on less than all they wanted: how many, and an example."""
+    found = {name: dates for name, dates in state.degraded.items() if dates}
+    if not found:
+        return []
+    first = min(found, key=lambda name: (found[name].first, name))
+    where = f"{first} {dates_words(found[first], most=1)}"
+    if len(found) > 1:
+        where = f"{plural(len(found), 'processor')}, first {first} {found[first].first}"
+    return [f"degraded {number(sum(map(len, found.values())))}  done on less than all it wanted  {where}"]
+
+
 def lost_units(state: RunState, words: Collection[Word], text: str | None) -> dict[str, DateSet]:
     """Units that ended with one of the words, by processor; with a text, those whose message or cause has it."""
     wanted = (text or "").lower()

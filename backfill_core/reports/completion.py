@@ -7,7 +7,7 @@ from typing import Any
 
 from backfill_core.dates import DateSet
 from backfill_core.events import Word
-from backfill_core.reports.causes import cluster_lines, clusters
+from backfill_core.reports.causes import cluster_lines, clusters, degraded_lines
 from backfill_core.reports.event_texts import instructed_line
 from backfill_core.reports.gate_texts import verdict_line
 from backfill_core.reports.plan_texts import blocked_lines
@@ -83,6 +83,7 @@ def report_markdown(state: RunState, now: datetime, *, alive: bool, folder: str 
         parts += ["", "## Progress", "", *(f"- {line}" for line in progress_lines(state, now))]
     for title, lines in {
         "What was lost, by cause": cluster_lines(state),
+        "Done on less": degraded_lines(state),
         "Blocked when planned": [line.strip() for line in blocked_lines(state.plan.blocked)],
         "Gates": [verdict_line(verdict) for verdict in state.verdicts],
         "Asked of it": [instructed_line(event) for event in state.instructed],

@@ -8,7 +8,7 @@ from typing import Any
 
 from backfill_core.dates import DateSet, union
 from backfill_core.events import Word
-from backfill_core.reports.causes import cause, cluster_lines, clusters
+from backfill_core.reports.causes import cause, cluster_lines, clusters, degraded_lines
 from backfill_core.reports.event_texts import instructed_line, limits_words
 from backfill_core.reports.gate_texts import verdict_line
 from backfill_core.reports.pace_texts import (
@@ -64,7 +64,7 @@ def status_lines(state: RunState, now: datetime, *, alive: bool) -> list[str]:
     ]
     if state.ended is None and alive:
         lines += progress_lines(state, now)
-    lines += [*cluster_lines(state), *map(verdict_line, state.verdicts)]
+    lines += [*cluster_lines(state), *degraded_lines(state), *map(verdict_line, state.verdicts)]
     if state.ended:
         lines.append(f"exit {state.ended.exit_code}: {state.ended.exit_reason}")
     elif not alive:
@@ -95,6 +95,7 @@ def status_json(state: RunState, now: datetime, *, alive: bool) -> dict[str, Any
         "seconds_left": [round(seconds, 1) for seconds in left] if left and not state.ended else None,
         "wrote_nothing": {name: dates.to_json() for name, dates in state.wrote_nothing.items()},
         "unverified": state.unverified,
+        "degraded": {name: dates.to_json() for name, dates in state.degraded.items() if dates},
         "processors": [
             {
                 "name": name,
@@ -155,7 +156,7 @@ def next_after(state: RunState) -> str:
 def closing_lines(state: RunState, look: str) -> list[str]:
     """What a run came to. ``look`` is the command that shows why something of its request is left."""
     assert state.ended is not None and state.plan is not None
-    lines = [f"run {state.name} ended", *table_lines(state), *cluster_lines(state)]
+    lines = [f"run {state.name} ended", *table_lines(state), *cluster_lines(state), *degraded_lines(state)]
     if state.plan.blocked:
         lines += ["blocked when planned:", *blocked_lines(state.plan.blocked)]
     lines += [*coverage_change(state), *remaining_lines(state)]

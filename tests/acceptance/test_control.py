@@ -161,6 +161,19 @@ def test_what_remains_for_the_same_cause_is_one_line(project: Path) -> None:
     assert told.startswith(line), told
 
 
+def test_what_was_done_on_less_than_all_it_wanted_is_told_at_the_end_and_later(project: Path) -> None:
+    plugins = project / "plugins" / "all.py"
+    plugins.write_text(
+        plugins.read_text(encoding="utf-8").replace("window=days(2))", "window=days(2), soft=True)"), encoding="utf-8"
+    )
+    (project / "broken-2024-05-03").touch()
+    line = "degraded 2  done on less than all it wanted  sums 2024-05-04..2024-05-05"
+    assert line in execute(project).stdout
+    assert line in ask(project, "status").stdout
+    assert line in ask(project, "report").stdout
+    assert asked(project, "status")["degraded"] == {"sums": ["2024-05-04..2024-05-05"]}
+
+
 def test_waiting_for_a_held_warehouse_says_for_whom(project: Path) -> None:
     first = begin_slow(project)
     refused = execute(project)

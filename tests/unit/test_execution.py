@@ -40,6 +40,7 @@ from backfill_core.model.runs import SOURCE, Service
 from backfill_core.model.units import Unit
 from backfill_core.model.windows import days as window
 from backfill_core.ports import Call
+from backfill_core.reports.causes import degraded_lines
 from backfill_core.reports.event_texts import event_line
 from backfill_core.reports.trouble_texts import trouble_line
 from backfill_core.scheduling.breaker import OPENS_AFTER
@@ -403,6 +404,7 @@ def test_behind_a_unit_that_failed_in_the_same_call_tables_decide() -> None:
     degraded = {(event.processor, on) for event in bench.heard(UnitsEnded) for on in event.degraded}
     assert degraded == {("b", day_of(1)), ("c", day_of(2)), ("c", day_of(3))}
     assert {event.why for event in bench.heard(UnitsEnded) if event.word is Word.BLOCKED} == {"a failed"}
+    assert degraded_lines(state) == ["degraded 3  done on less than all it wanted  2 processors, first b 2024-05-01"]
     for number in range(1, 4):
         bench.pen.write("a", day_of(number))
     plan, coverage = bench.plan()
