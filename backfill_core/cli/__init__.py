@@ -94,11 +94,12 @@ def run(words: Sequence[str] | None = None) -> int:
     """
     from backfill_core.cli.output import say
 
+    written = sys.stdout
     try:
         given = cli.main(words, standalone_mode=False)
         code = given if isinstance(given, int) else ExitCode.OK
     except SystemExit as ended:
-        reader_left = type(sys.stdout).__name__ == "PacifyFlushWrapper"  # click puts it there when a pipe breaks
+        reader_left = sys.stdout is not written  # click puts another there when a pipe breaks
         code = ended.code if isinstance(ended.code, int) and not reader_left else ExitCode.OK
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)

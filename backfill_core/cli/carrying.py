@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from time import monotonic
@@ -126,7 +126,7 @@ def carry_out_plan(
             blocked = plan.blocked_units and not how.allow_blocked
             if agreed is None:
                 why = [f"exit 1: {plural(plan.blocked_units, 'unit')} blocked when planned"] if blocked else []
-                say(lines[:-1] if plan.units else [*lines[:-1], *why, lines[-1]])
+                _say(lines[:-1] if plan.units else [*lines[:-1], *why, lines[-1]])
             elif drift(agreed, plan):
                 raise PlanDrifted(hash=agreed.hash[:8], moved=str(drift(agreed, plan)), again=again)
             if not plan.units:
@@ -154,12 +154,18 @@ def carry_out_plan(
                 )
         if failed := state.first_failed:
             left = beside(f"explain {failed.processor} {failed.day}")
-        say(closing_lines(state, left))
+        _say(closing_lines(state, left))
         assert state.ended is not None
         if drain.at_once or drain.abandoned:
             sys.stdout.flush()
             os._exit(state.ended.exit_code)  # calls that nobody waits for must not hold the process
         sys.exit(state.ended.exit_code)
+
+
+def _say(lines: list[str]) -> None:
+    """Prints them. A run goes on, and ends as it ends, when the one who watched has left: status and report tell it all."""
+    with suppress(BrokenPipeError):
+        say(lines)
 
 
 def _overrides(how: How, session: Session) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from backfill_core.cli.output import say
@@ -24,7 +24,8 @@ class Waiting:
 
     def a_while(self, held: WarehouseHeld) -> None:
         if self._told != held.facts["look"]:
-            say([f"waiting for {held.facts['who']} to let go of {held.facts['what']}. Ctrl-C leaves"])
+            with suppress(BrokenPipeError):  # whoever watched may have left
+                say([f"waiting for {held.facts['who']} to let go of {held.facts['what']}. Ctrl-C leaves"])
             self._told = held.facts["look"]
         time.sleep(0.5)
 

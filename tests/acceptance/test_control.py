@@ -174,6 +174,18 @@ def test_what_was_done_on_less_than_all_it_wanted_is_told_at_the_end_and_later(p
     assert asked(project, "status")["degraded"] == {"sums": ["2024-05-04..2024-05-05"]}
 
 
+def test_whoever_reads_may_leave_and_a_run_goes_on_and_ends_as_it_ends(project: Path) -> None:
+    (project / "broken-2024-05-03").touch()
+    for words, code in ((("plan", *SPAN), 0), (("execute", *SPAN, "--yes"), 1), (("report", "r1"), 0)):
+        read, write = os.pipe()
+        os.close(read)
+        command = [sys.executable, "-m", "backfill_core", *words]
+        came = subprocess.run(command, cwd=project, stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE, check=False)
+        os.close(write)
+        assert (came.returncode, b"rror" in came.stderr) == (code, False), came.stderr
+    assert asked(project, "status")["exit_reason"] == "1 failed, 3 blocked"
+
+
 def test_waiting_for_a_held_warehouse_says_for_whom(project: Path) -> None:
     first = begin_slow(project)
     refused = execute(project)
