@@ -17,6 +17,9 @@ import click
 
 from backfill_core.errors import BackfillError, ExitCode, InvalidProject
 
+#: What writing to somebody who has left comes to: a pipe without a reader, a terminal that was closed.
+GONE = (errno.EPIPE, errno.EIO)
+
 #: Every command, with the line that the overview shows for it.
 COMMANDS = {
     "accept": "Record stale dates as reviewed.",
@@ -138,7 +141,7 @@ def _leave(code: int) -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError as error:
-        code = _unwritten(error) or code
+        code = code if error.errno in GONE else _unwritten(error)
     atexit._run_exitfuncs()
     sys.stderr.flush()
     os._exit(code)

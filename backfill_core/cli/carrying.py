@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from time import monotonic
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from backfill_core.cli import GONE
 from backfill_core.cli.output import say, warn
 from backfill_core.cli.reasons import Reason, Reasoned
 from backfill_core.cli.terms import AskedTerms, asks_terms
@@ -164,8 +165,11 @@ def carry_out_plan(
 
 def _say(lines: list[str]) -> None:
     """Prints them. A run goes on, and ends as it ends, when the one who watched has left: status and report tell it all."""
-    with suppress(BrokenPipeError):
+    try:
         say(lines)
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
 
 
 def _overrides(how: How, session: Session) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from time import monotonic
 from types import TracebackType
@@ -45,8 +46,9 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._live is not None:
-            self._live.stop()
+        with self._while_heard():
+            if self._live is not None:
+                self._live.stop()
 
     def heard(self, run: str, events: Iterable[Event]) -> None:
         for event in events:
@@ -56,7 +58,8 @@ class Progress:
             if line:
                 self._print("\n".join(fitted([line], sys.stdout)))
         if self._live is not None and monotonic() - self._drawn > _APART:
-            self._live.refresh()
+            with self._while_heard():
+                self._live.refresh()
             self._drawn = monotonic()
 
     def _picture(self) -> Group:
@@ -65,13 +68,24 @@ class Progress:
         return bars(self.state, datetime.now(UTC))
 
     def _print(self, line: str) -> None:
-        if self._live is not None:
-            self._live.console.print(line, highlight=False, markup=False)
-        elif not self._unheard:
-            try:
+        with self._while_heard():
+            if self._unheard:
+                return
+            if self._live is not None:
+                self._live.console.print(line, highlight=False, markup=False)
+            else:
                 click.echo(line)
-            except OSError:  # a run goes on when the one who watched has left; status and report tell it all
-                self._unheard = True
+
+    @contextmanager
+    def _while_heard(self) -> Iterator[None]:
+        """A run goes on when the one who watched has left, or closed the terminal; status and report tell it all."""
+        try:
+            yield
+        except OSError:
+            live, self._live, self._unheard = self._live, None, True
+            if live is not None:
+                with suppress(OSError):
+                    live.stop()  # it has put itself in the place of the output
 
     def _line(self, event: Event) -> str:
         match event:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from projects import backfill, on_a_screen
-from slow_shop import SPAN, ask, asked, begin, begin_slow, end_all, execute, finish, make_slow_shop, wait_for
+from slow_shop import BEGUN, SPAN, ask, asked, begin, begin_slow, end_all, execute, finish, make_slow_shop, wait_for
 
 ME = re.escape(f"@{os.uname().nodename}")
 
@@ -183,6 +183,21 @@ def test_whoever_reads_may_leave_and_a_run_goes_on_and_ends_as_it_ends(project: 
         came = subprocess.run(command, cwd=project, stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE, check=False)
         os.close(write)
         assert (came.returncode, b"rror" in came.stderr) == (code, False), came.stderr
+    assert asked(project, "status")["exit_reason"] == "1 failed, 3 blocked"
+
+
+def test_a_terminal_may_be_closed_and_the_run_goes_on_and_ends_as_it_ends(project: Path) -> None:
+    (project / "broken-2024-05-03").touch()
+    (project / "slow").touch()
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "backfill_core", "execute", *SPAN, "--yes"]
+    running = subprocess.Popen(command, cwd=project, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    BEGUN.append(running)
+    os.close(slave)
+    wait_for(project, r"in flight [1-9]")
+    os.close(master)
+    release(project)
+    assert running.wait(60) == 1
     assert asked(project, "status")["exit_reason"] == "1 failed, 3 blocked"
 
 
