@@ -27,6 +27,9 @@ from backfill_core.scheduling.calling import Calling, Fate
 from backfill_core.scheduling.scheduler import Scheduler
 from backfill_core.verify import Lost, Taken, Verifier
 
+#: What became of units says more than how they failed: whether they are split, or looked at first.
+_TOLD_AS = {Fate.SPLIT: Failure.PERMANENT, Fate.LOOK: Failure.UNKNOWN}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Came:
@@ -188,7 +191,7 @@ class Homecoming:
                 at=came.at,
                 processor=lost.processor,
                 dates=lost.dates,
-                failure=lost.failure,
+                failure=_TOLD_AS.get(fate, lost.failure),
                 why=lost.why,
                 attempt=calling.attempt,
                 again=came.at + timedelta(seconds=again - came.now),

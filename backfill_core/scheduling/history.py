@@ -17,6 +17,7 @@ class History:
         self._locked: dict[tuple[str, int], float] = {}
         self._waited: dict[str, DateSet] = {}
         self._retried: dict[str, DateSet] = {}
+        self._alone: dict[str, DateSet] = {}
 
     def tried(self, name: str, days: Iterable[int], tries: Tries) -> None:
         self._tries |= {(name, day): tries for day in days}
@@ -42,6 +43,14 @@ class History:
     def waited(self, name: str) -> DateSet:
         """Units whose lock was waited out."""
         return self._waited.get(name, DateSet())
+
+    def alone(self, name: str, dates: DateSet) -> None:
+        """Units were lost in one call: if they are called again each goes by itself."""
+        self._alone[name] = self.lost_together(name) | dates
+
+    def lost_together(self, name: str) -> DateSet:
+        """Units that were in one call with others of which nobody knows what became."""
+        return self._alone.get(name, DateSet())
 
     def retries(self, name: str, dates: DateSet) -> None:
         """Units are called again because nobody knows what became of them."""

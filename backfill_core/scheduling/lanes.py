@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from backfill_core.scheduling.breaker import Breaker
+from backfill_core.scheduling.breaker import Breaker, Position
 
 #: A time that never comes by itself: a place has to come free first.
 NEVER = float("inf")
@@ -75,6 +75,10 @@ class Lanes:
                 if breaker.home(number, now, healthy=healthy):
                     moved.append(lane.removeprefix(_SERVICE))
         return moved
+
+    def ill(self, lanes: Iterable[str]) -> bool:
+        """Whether a service in those lanes fails call after call."""
+        return any(lane in self.breakers and self.breakers[lane].position is not Position.CLOSED for lane in lanes)
 
     def hold(self, lanes: Iterable[str], until: float) -> None:
         """The service in those lanes wants no call before that time."""

@@ -100,6 +100,8 @@ class Scheduler:
         """Units of a call failed. Returns what becomes of them, and when; where it is final they are to be ended."""
         work, tries, days = self._works[name], calling.tries, dates.numbers()
         tried = tries._replace(calls=tries.calls + 1)
+        if work.adds and len(days) > 1 and failure is not Failure.AUTH:
+            failure = Failure.UNKNOWN  # some of them may be there: none is called again unseen
         match failure:
             case Failure.AUTH:
                 self.pause("no identity", probe_at=now + PROBE_EVERY)
@@ -110,7 +112,9 @@ class Scheduler:
                 if retry_after is not None:
                     self._departures.lanes.hold(calling.lanes, now + retry_after)
                 if tries.strikes + 1 >= work.attempts:
-                    return Fate.FINAL, now
+                    # Where the whole service is ill, or a call has no second one, that says nothing of its dates.
+                    alone = work.attempts < 2 or self._departures.lanes.ill(calling.lanes)
+                    return Fate.FINAL if alone else self._set_apart(name, days, calling, tried), now
                 tried = tried._replace(strikes=tries.strikes + 1)
                 # What failed in one call comes back together.
                 wait = back_off(work.backoff, tried.strikes, f"{self.terms.seed} {calling.batch.number}")
@@ -119,15 +123,21 @@ class Scheduler:
                 return Fate.AGAIN, again
             case Failure.UNKNOWN:
                 self._history.tried(name, days, tries)
+                if len(days) > 1:
+                    self._history.alone(name, dates)
                 self._claims.add(name, dates, now)
                 return Fate.LOOK, now
             case Failure.PERMANENT:
-                if len(days) < 2 or dates != calling.batch.dates:
-                    return Fate.FINAL, now
-                half = len(days) // 2
-                for part in (days[:half], days[half:]):
-                    self._departures.put(name, part, tried)
-                return Fate.SPLIT, now
+                return self._set_apart(name, days, calling, tried), now
+
+    def _set_apart(self, name: str, days: Sequence[int], calling: Calling, tried: Tries) -> Fate:
+        """Of dates that failed together, as a whole call, each half has one more call: one of them may spoil the others."""
+        if len(days) < 2 or len(days) < len(calling.batch.dates):
+            return Fate.FINAL
+        half = len(days) // 2
+        for part in (days[:half], days[half:]):
+            self._departures.put(name, part, tried)
+        return Fate.SPLIT
 
     def claimed(self, name: str, dates: DateSet, now: float) -> None:
         """A runner says that units are done; nobody has looked yet."""
@@ -147,10 +157,23 @@ class Scheduler:
                 if end > now:
                     self._defer(end, name, group, tries, Then.LOOK)
                 else:
-                    self._history.retries(name, DateSet.from_numbers(group))
-                    self._departures.enqueue(name, group, tries._replace(calls=tries.calls + 1, doubts=tries.doubts + 1))
+                    self._retry(name, group, tries._replace(calls=tries.calls + 1, doubts=tries.doubts + 1))
                 again = max(again, end)
         return again
+
+    def _retry(self, name: str, days: Sequence[int], tries: Tries) -> None:
+        """Calls units once more.
+
+        Those that were lost together go by themselves, for one of them may have spoiled the others, unless their whole service is
+        ill.
+        """
+        dates = DateSet.from_numbers(days)
+        self._history.retries(name, dates)
+        ill = self._departures.lanes.ill(self._works[name].lanes)
+        alone = DateSet() if ill else dates & self._history.lost_together(name)
+        for day in alone.numbers():
+            self._departures.put(name, [day], tries)
+        self._departures.enqueue(name, (dates - alone).numbers(), tries)
 
     def judged(self, layer: str) -> None:
         """A layer's gates have spoken; the layers after it may begin."""

@@ -59,6 +59,8 @@ class Work:
     in_order: bool = False
     #: Calls at most when each fails in passing, and seconds before the second.
     attempts: int = 3
+    #: Whether a call adds rows to those that are there: what may have been done is looked at before another.
+    adds: bool = False
     backoff: float = 0.0
     #: Seconds a call may take, and for which its service may keep a lock after one that was lost.
     limit: float | None = None
@@ -167,6 +169,7 @@ def _work(
         in_order=spec.in_order,
         # What may have added rows is not called again before somebody looked.
         attempts=1 if pipeline.processors[name].rerun == "appends" else spec.attempts,
+        adds=pipeline.processors[name].rerun == "appends",
         backoff=spec.backoff,
         limit=spec.time_limit,
         lock=spec.service.lock if spec.service else 0.0,

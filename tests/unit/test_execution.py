@@ -177,6 +177,24 @@ def test_one_bad_date_does_not_fail_its_neighbours() -> None:
     assert (state.dates(Word.FAILED), state.count(Word.DONE)) == (days(6), 7)
 
 
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (
+            Failure.TRANSIENT,
+            "split: a 2024-05-01..2024-05-08: HTTP 500. Each half is tried, to find the date that spoils the others.",
+        ),
+        (Failure.UNKNOWN, "lost: a 2024-05-01..2024-05-08: HTTP 500. The table is looked at first."),
+    ],
+)
+def test_a_date_at_which_every_call_breaks_is_set_aside(failure: Failure, told: str) -> None:
+    """A program that crashes, a service that answers 500 or not at all: as often as it is called with that date."""
+    bench = Bench((processor("a", max_dates=8, attempts=2),), days=8)
+    state = bench.run(lambda call, _time, pen: lost(failure) if days(6) <= call.batch.dates else pen.all(call))
+    assert (state.dates(Word.FAILED), state.count(Word.DONE)) == (days(6), 7)
+    assert told in [trouble_line(event, "r1") for event in bench.heard(UnitsDeferred)]
+
+
 def test_a_run_that_loses_its_identity_waits_and_fails_nothing() -> None:
     bench = Bench((processor("a"),), days=3)
 

@@ -297,6 +297,15 @@ def test_a_service_that_says_when_is_left_alone_until_then() -> None:
     assert len(scheduler.next_calls(90.0)) == 1
 
 
+@pytest.mark.parametrize(("attempts", "fate"), [(OPENS_AFTER - 1, Fate.SPLIT), (OPENS_AFTER, Fate.FINAL), (1, Fate.FINAL)])
+def test_dates_that_fail_together_are_tried_apart_unless_their_whole_service_is_ill(attempts: int, fate: Fate) -> None:
+    scheduler = one(4, most=4, attempts=attempts)
+    fates = [fail(scheduler, 0.0, Failure.TRANSIENT)[0] for _ in range(attempts)]
+    assert fates == [Fate.AGAIN] * (attempts - 1) + [fate]
+    halves = [calling.batch.size for calling in scheduler.next_calls(0.0)]
+    assert halves == ([2] if fate is Fate.SPLIT else [])
+
+
 def test_a_breaker_opens_probes_and_closes() -> None:
     scheduler = one(20, attempts=1)
     for _ in range(OPENS_AFTER):
