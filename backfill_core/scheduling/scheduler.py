@@ -6,7 +6,6 @@ It is told what happened and asked what is next. Execution and simulation ask th
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
 
 from backfill_core.dates import DateSet
 from backfill_core.events import Failure
@@ -19,14 +18,12 @@ from backfill_core.scheduling.departures import Departures
 from backfill_core.scheduling.history import History
 from backfill_core.scheduling.lanes import NEVER
 from backfill_core.scheduling.later import Later, Then
-from backfill_core.scheduling.pausing import PROBE_EVERY
 from backfill_core.scheduling.ready import Freed, Ready
-from backfill_core.scheduling.retries import UNTRIED, Tries, back_off
+from backfill_core.scheduling.retries import UNTRIED
+from backfill_core.scheduling.setbacks import Setbacks
 from backfill_core.scheduling.stages import Stages
 from backfill_core.scheduling.terms import Stop, Terms
 from backfill_core.scheduling.work import Work
-
-_Key = TypeVar("_Key", Tries, float)
 
 
 class Scheduler:
@@ -53,6 +50,7 @@ class Scheduler:
             self._company.near(name, day)
         self._claims = Claims()
         self._later = Later()
+        self._setbacks = Setbacks(works, terms.seed, self._departures, self._history, self._claims, self._later)
 
     # What happened.
 
@@ -98,82 +96,15 @@ class Scheduler:
         self, name: str, dates: DateSet, calling: Calling, failure: Failure, now: float, retry_after: float | None = None
     ) -> tuple[Fate, float]:
         """Units of a call failed. Returns what becomes of them, and when; where it is final they are to be ended."""
-        work, tries, days = self._works[name], calling.tries, dates.numbers()
-        tried = tries._replace(calls=tries.calls + 1)
-        if work.adds and len(days) > 1 and failure is not Failure.AUTH:
-            failure = Failure.UNKNOWN  # some of them may be there: none is called again unseen
-        match failure:
-            case Failure.AUTH:
-                self.pause("no identity", probe_at=now + PROBE_EVERY)
-                self._departures.budgets.called -= 0 if tries.calls else len(days)
-                self._departures.enqueue(name, days, tries)
-                return Fate.PARKED, now
-            case Failure.TRANSIENT:
-                if retry_after is not None:
-                    self._departures.lanes.hold(calling.lanes, now + retry_after)
-                if tries.strikes + 1 >= work.attempts:
-                    # Where the whole service is ill, or a call has no second one, that says nothing of its dates.
-                    alone = work.attempts < 2 or self._departures.lanes.ill(calling.lanes)
-                    return Fate.FINAL if alone else self._set_apart(name, days, calling, tried), now
-                tried = tried._replace(strikes=tries.strikes + 1)
-                # What failed in one call comes back together.
-                wait = back_off(work.backoff, tried.strikes, f"{self.terms.seed} {calling.batch.number}")
-                again = now + max(wait, retry_after or 0.0)
-                self._defer(again, name, days, tried, Then.CALL)
-                return Fate.AGAIN, again
-            case Failure.UNKNOWN:
-                self._history.tried(name, days, tries)
-                if len(days) > 1:
-                    self._history.alone(name, dates)
-                self._claims.add(name, dates, now)
-                return Fate.LOOK, now
-            case Failure.PERMANENT:
-                return self._set_apart(name, days, calling, tried), now
-
-    def _set_apart(self, name: str, days: Sequence[int], calling: Calling, tried: Tries) -> Fate:
-        """Of dates that failed together, as a whole call, each half has one more call: one of them may spoil the others."""
-        if len(days) < 2 or len(days) < len(calling.batch.dates):
-            return Fate.FINAL
-        half = len(days) // 2
-        for part in (days[:half], days[half:]):
-            self._departures.put(name, part, tried)
-        return Fate.SPLIT
+        return self._setbacks.failed(name, dates, calling, failure, now, retry_after)
 
     def claimed(self, name: str, dates: DateSet, now: float) -> None:
         """A runner says that units are done; nobody has looked yet."""
         self._claims.add(name, dates, now)
 
     def unverified(self, name: str, dates: DateSet, now: float) -> float:
-        """Units were looked at and are not there. They are called again once the service's lock has run out; returns when.
-
-        Whoever held the lock may have done the work by then: they are looked at once more before.
-        """
-        waited = self._history.waited(name) & dates
-        ends = {day: max(now, self._history.locked_until(name, day)) for day in (dates - waited).numbers()}
-        ends |= dict.fromkeys(waited.numbers(), now)
-        again = now
-        for end, days in _grouped(ends).items():
-            for tries, group in _grouped({day: self._history.tries(name, day) for day in days}).items():
-                if end > now:
-                    self._defer(end, name, group, tries, Then.LOOK)
-                else:
-                    self._retry(name, group, tries._replace(calls=tries.calls + 1, doubts=tries.doubts + 1))
-                again = max(again, end)
-        return again
-
-    def _retry(self, name: str, days: Sequence[int], tries: Tries) -> None:
-        """Calls units once more.
-
-        Those that were lost together go by themselves, for one of them may have spoiled the others, unless their whole service is
-        ill.
-        """
-        dates = DateSet.from_numbers(days)
-        self._history.retries(name, dates)
-        ill = self._departures.lanes.ill(self._works[name].lanes)
-        alone = DateSet() if ill else dates & self._history.lost_together(name)
-        for day in alone.numbers():
-            self._departures.put(name, [day], tries)
-        self._departures.enqueue(name, (dates - alone).numbers(), tries)
+        """Units were looked at and are not there. They are called again once the service's lock has run out; returns when."""
+        return self._setbacks.absent(name, dates, now)
 
     def judged(self, layer: str) -> None:
         """A layer's gates have spoken; the layers after it may begin."""
@@ -328,10 +259,6 @@ class Scheduler:
         for name, day in freed.behind:
             self._company.near(name, day)
 
-    def _defer(self, until: float, name: str, days: Sequence[int], tries: Tries, then: Then) -> None:
-        self._history.tried(name, days, tries)
-        self._later.put(until, name, days, tries, then)
-
     def _ripen(self, now: float) -> None:
         """Takes in what has waited long enough."""
         for each in self._later.ripe(now):
@@ -345,11 +272,3 @@ class Scheduler:
                 case Then.TURN:
                     for day in each.days:
                         self._stages.ready(each.name, day)
-
-
-def _grouped(of: Mapping[int, _Key]) -> dict[_Key, list[int]]:
-    """The days of each value."""
-    found: dict[_Key, list[int]] = {}
-    for day, key in of.items():
-        found.setdefault(key, []).append(day)
-    return found

@@ -237,7 +237,7 @@ def test_a_run_that_is_continued_without_a_login_says_so_once() -> None:
 
 
 def test_a_run_that_waits_for_its_identity_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backfill_core.scheduling.scheduler.PROBE_EVERY", 0.02)
+    monkeypatch.setattr("backfill_core.scheduling.setbacks.PROBE_EVERY", 0.02)
     bench = Bench((processor("a"),), days=5)
     logged_in = Event()
 
