@@ -38,6 +38,8 @@ class Setbacks:
         """Units of a call failed. Returns what becomes of them, and when; where it is final they are to be ended."""
         work, tries, days = self._works[name], calling.tries, dates.numbers()
         tried = tries._replace(calls=tries.calls + 1)
+        if retry_after is not None:
+            self._departures.lanes.hold(calling.lanes, now + retry_after)
         if work.adds and len(days) > 1 and failure is not Failure.AUTH:
             failure = Failure.UNKNOWN  # some of them may be there: none is called again unseen
         match failure:
@@ -47,8 +49,6 @@ class Setbacks:
                 self._departures.enqueue(name, days, tries)
                 return Fate.PARKED, now
             case Failure.TRANSIENT:
-                if retry_after is not None:
-                    self._departures.lanes.hold(calling.lanes, now + retry_after)
                 if tries.strikes + 1 >= work.attempts:
                     # Where the whole service is ill, or a call has no second one, that says nothing of its dates.
                     alone = work.attempts < 2 or self._departures.lanes.ill(calling.lanes)

@@ -295,6 +295,9 @@ def test_a_service_that_says_when_is_left_alone_until_then() -> None:
     assert fail(scheduler, 0.0, Failure.TRANSIENT, retry_after=90.0) == (Fate.AGAIN, 90.0)
     assert scheduler.next_calls(89.0) == [], "not the other date either: it is the same service"
     assert len(scheduler.next_calls(90.0)) == 1
+    scheduler = one(2)
+    assert fail(scheduler, 0.0, Failure.UNKNOWN, retry_after=90.0)[0] is Fate.LOOK
+    assert scheduler.next_calls(89.0) == [] and len(scheduler.next_calls(90.0)) == 1, "whoever stood between says so too"
 
 
 @pytest.mark.parametrize(("attempts", "fate"), [(OPENS_AFTER - 1, Fate.SPLIT), (OPENS_AFTER, Fate.FINAL), (1, Fate.FINAL)])
