@@ -114,6 +114,8 @@ class RunState:
     last_done: datetime | None = None
     #: Seconds it had been at work by then.
     active_at_done: float = 0.0
+    #: Until when units wait before they are called again, or at all, by processor and day number.
+    _waits: dict[str, dict[int, datetime]] = field(default_factory=dict)
     #: Seconds that units took whose calls came home, until their table was looked at: by processor and day number.
     _spent: dict[str, dict[int, float]] = field(default_factory=dict)
 
@@ -133,6 +135,7 @@ class RunState:
             case BatchStarted():
                 self.in_flight[event.batch] = event
                 for name in event.processors:
+                    self._wait(name, event.dates, None)
                     self.paces.setdefault(name, Pace(first=event.at))
                     if event.attempt > 1:
                         again = (name, event.attempt)
@@ -149,10 +152,12 @@ class RunState:
                 self._end(event)
             case UnitsUnverified():
                 self.unverified += len(event.dates)
+                self._wait(event.processor, event.dates, event.again)
                 self._note_empty(event.processor, event.why, event.dates)
                 self._take_spent(event.processor, event.dates)
             case UnitsDeferred():
                 self.deferred += event.attempt > 0
+                self._wait(event.processor, event.dates, event.again)
                 self._take_spent(event.processor, event.dates)
             case BreakerMoved():
                 self.breakers.pop(event.service, None)
@@ -220,6 +225,7 @@ class RunState:
     def _end(self, event: UnitsEnded) -> None:
         words = self.words.setdefault(event.processor, {})
         words[event.word] = words.get(event.word, DateSet()) | event.dates
+        self._wait(event.processor, event.dates, None)
         self.degraded[event.processor] = self.degraded.get(event.processor, DateSet()) | event.degraded
         if event.word is Word.FAILED:
             self._note_empty(event.processor, event.why, event.dates)
@@ -237,6 +243,19 @@ class RunState:
         if event.word is Word.DONE and taken:
             seconds, count = self.worked.get(event.processor, (0.0, 0))
             self.worked[event.processor] = (seconds + sum(taken), count + len(taken))
+
+    def _wait(self, name: str, dates: DateSet, until: datetime | None) -> None:
+        """Units are not called before that time; None: they have been, or never will be."""
+        waits = self._waits.setdefault(name, {})
+        if until is not None:
+            waits |= dict.fromkeys(dates.numbers(), until)
+        elif waits:
+            for day in dates.numbers():
+                waits.pop(day, None)
+
+    def waiting(self, now: datetime) -> list[datetime]:
+        """Until when units wait to be called again, or at all, the first first."""
+        return sorted(until for waits in self._waits.values() for until in waits.values() if until > now)
 
     def _take_spent(self, name: str, dates: DateSet) -> list[float]:
         """The seconds of those units whose calls came home, which no longer wait for a look at their table."""

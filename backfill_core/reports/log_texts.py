@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from backfill_core.dates import DateSet
-from backfill_core.events import BatchEnded, BatchStarted, Event, UnitsEnded, UnitsUnverified
+from backfill_core.events import BatchEnded, BatchStarted, Event, UnitsDeferred, UnitsEnded, UnitsUnverified
 from backfill_core.reports.event_texts import event_line
 from backfill_core.run_state import RunState
 
@@ -59,7 +59,7 @@ def _told(event: Event, about: About, calls: list[int]) -> bool:
             return about.has(event.processors, event.dates)
         case BatchEnded():
             return event.batch in calls
-        case UnitsEnded() | UnitsUnverified():
+        case UnitsEnded() | UnitsUnverified() | UnitsDeferred():
             return about.has((event.processor,), event.dates)
         case _:
             return not about

@@ -77,6 +77,8 @@ def eta_words(state: RunState, now: datetime) -> str:
         return f"ETA none while {' and '.join(sorted(state.breakers))} {are} left alone"
     if state.draining or state.stopped:
         return "ETA none: it is stopping"
+    if (waiting := state.waiting(now)) and not state.in_flight and not state.claimed:
+        return f"ETA none before {waiting[0].astimezone(UTC):%H:%M:%S} UTC"
     if left is None or state.last_done is None:
         return "ETA not known yet"
     passed = state.active(now) - state.active_at_done

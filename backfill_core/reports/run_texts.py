@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from backfill_core.dates import DateSet, union
@@ -123,6 +123,8 @@ def progress_lines(state: RunState, now: datetime) -> list[str]:
         f"in flight {flying(state)}   to go {state.left:,}   {eta}",
         claims_line(state),
     ]
+    if waiting := state.waiting(now):
+        lines.append(f"waiting {plural(len(waiting), 'unit')}, the first until {waiting[0].astimezone(UTC):%H:%M:%S} UTC")
     if state.paused:
         lines.append(instructed_line(state.paused))
     if state.identity_lost:

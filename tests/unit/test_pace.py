@@ -26,8 +26,9 @@ from backfill_core.events import (
     Word,
 )
 from backfill_core.plan import Plan, PlannedProcessor, Request, Stage
+from backfill_core.reports.log_texts import About, look_back
 from backfill_core.reports.pace_texts import eta_told, eta_words, pace_words, per_minute, seconds_left, slow_lines
-from backfill_core.reports.run_texts import next_command, run_word, status_json, status_lines, table_lines
+from backfill_core.reports.run_texts import next_command, progress_lines, run_word, status_json, status_lines, table_lines
 from backfill_core.run_state import RunState
 
 NOW = datetime(2025, 3, 5, 10, 0, tzinfo=UTC)
@@ -67,6 +68,33 @@ def worked(name: str, day: int, left: float, home: float, word: Word = Word.DONE
         BatchEnded(at=at(home), batch=batch, seconds=home - left),
         UnitsEnded(at=at(home), processor=name, dates=dates, word=word, why=why, batch=batch),
     ]
+
+
+def test_units_that_wait_for_their_time_are_told_until_they_leave() -> None:
+    day = DateSet.of(DAYS[0])
+    waits = UnitsDeferred(
+        at=NOW, processor="one", dates=day, failure=Failure.UNKNOWN, why="a call of an earlier run", attempt=0, again=at(540)
+    )
+    absent = UnitsUnverified(at=NOW, processor="two", dates=day, why="wrote nothing", again=at(600))
+    told = f"waiting 2 units, the first until {at(540):%H:%M:%S} UTC"
+    for gone, waiting in (((), 2), ((BatchStarted(at=NOW, batch=1, processors=("one",), dates=day),), 1)):
+        state = begun(waits, absent, *gone)
+        assert len(state.waiting(at(1))) == waiting
+        assert (told in progress_lines(state, at(1))) == (waiting == 2)
+    assert eta_words(begun(waits, absent), at(1)) == f"ETA none before {at(540):%H:%M:%S} UTC"
+    assert begun(waits, absent).waiting(at(601)) == [], "their time has come"
+    assert (
+        begun(waits, UnitsEnded(at=NOW, processor="one", dates=day, word=Word.SKIPPED, why="found complete")).waiting(at(1)) == []
+    )
+
+
+def test_a_units_log_says_why_it_was_called_again() -> None:
+    day = DateSet.of(DAYS[0])
+    call = BatchStarted(at=NOW, batch=1, processors=("one",), dates=day)
+    again = UnitsDeferred(at=NOW, processor="one", dates=day, failure=Failure.TRANSIENT, why="HTTP 503", attempt=1, again=at(2))
+    lines = look_back("r1", [call, BatchEnded(at=NOW, batch=1, seconds=1.0), again], About(processor="one", day=DAYS[0])).lines
+    assert len(lines) == 3 and f"again: one {DAYS[0]}: HTTP 503. Attempt 2 at " in lines[-1]
+    assert not look_back("r1", [again], About(processor="two")).lines
 
 
 def test_nothing_verified_gives_no_estimate() -> None:
