@@ -17,7 +17,7 @@ from backfill_core.reports.wrapping import wrapped
 from backfill_core.run_state import RunState
 
 #: Words of units that no longer wait for anything, and what a bar says of them.
-_LOST = {"failed": (Word.FAILED, Word.DECLINED), "blocked": (Word.BLOCKED,), "withheld": (Word.WITHHELD,)}
+_LOST = {"failed": (Word.FAILED, Word.EXHAUSTED, Word.DECLINED), "blocked": (Word.BLOCKED,), "withheld": (Word.WITHHELD,)}
 _BAR = 24
 
 

@@ -228,6 +228,12 @@ def plain(state: RunState, now: datetime) -> list[str]:
     return console.export_text().splitlines()
 
 
+def test_a_bar_counts_as_failed_what_the_table_does() -> None:
+    words = (Word.FAILED, Word.EXHAUSTED, Word.DECLINED)
+    state = begun(*(event for place, word in enumerate(words) for event in worked("player_shots", place, 0, 1, word, "no shots")))
+    assert any("3 failed" in line for line in plain(state, at(2)))
+
+
 def test_a_call_of_several_is_slow_by_what_all_of_them_take() -> None:
     calls: list[Event] = [
         BatchStarted(at=at(0), batch=1, processors=("one", "two"), dates=DateSet.of(DAYS[0])),
