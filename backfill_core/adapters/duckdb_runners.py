@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import date
@@ -143,14 +143,16 @@ def _all_put(cursor: duckdb.DuckDBPyConnection, call: Call, answer: Any) -> _Res
     answers = rows_by_table(call.processor.tables, answer)
     if answers is None:
         return None
-    return {name: _put(cursor, rows, _RESULT.format(place)) for place, (name, rows) in enumerate(answers.items())}
+    tables = call.processor.tables
+    return {name: _put(cursor, rows, _RESULT.format(place), tables[name]) for place, (name, rows) in enumerate(answers.items())}
 
 
-def _put(cursor: duckdb.DuckDBPyConnection, answer: Any, relation: str) -> str:
+def _put(cursor: duckdb.DuckDBPyConnection, answer: Any, relation: str, table: Table) -> str:
     """Puts rows, a relation or a frame into a table of that name, and returns it; nothing where there are no rows."""
     import duckdb
 
     if isinstance(answer, duckdb.DuckDBPyRelation):
+        _check_date(answer.columns, table)
         cursor.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS {answer.sql_query()}")
         return relation
     if is_frame(answer):
@@ -164,10 +166,17 @@ def _put(cursor: duckdb.DuckDBPyConnection, answer: Any, relation: str) -> str:
     columns = list(dict.fromkeys(column for row in rows for column in row))
     if not rows:
         return ""
+    _check_date(columns, table)
     arrays = {f"c{place}": [row.get(column) for row in rows] for place, column in enumerate(columns)}
     picked = ", ".join(f"UNNEST(${key}) AS {DUCKDB.name(column)}" for key, column in zip(arrays, columns, strict=True))
     cursor.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {picked}", arrays)
     return relation
+
+
+def _check_date(columns: Collection[str], table: Table) -> None:
+    """Raises ValueError where rows say of no date. Names are the same in any case, as the engine has it."""
+    if table.date.lower() not in {column.lower() for column in columns}:
+        raise ValueError(f'its rows have no column "{table.date}", the date of {table.name}. They have: {", ".join(columns)}')
 
 
 def _replace(warehouse: DuckDBWarehouse, call: Call, compute: _Compute) -> BatchResult:

@@ -496,6 +496,17 @@ def test_what_a_function_wrote_before_it_failed_is_gone(tmp_path: Path) -> None:
         store.warehouse.close()
 
 
+def test_rows_without_a_date_are_told_so(tmp_path: Path) -> None:
+    store = STORES[0](tmp_path)
+    try:
+        bench = Bench(store, store.runner(tmp_path, {}), tmp_path)
+        for work in (gives({"player": "ann"}), lambda _dates, ctx: ctx.cursor.sql("SELECT 'ann' AS player")):
+            (outcome,) = bench.run(work, 22).outcomes.values()
+            assert outcome.why == 'its rows have no column "day", the date of box.lines. They have: player'
+    finally:
+        store.warehouse.close()
+
+
 def test_a_column_of_nothing_but_nulls_tells_no_type(tmp_path: Path) -> None:
     store = STORES[0](tmp_path)
     try:
