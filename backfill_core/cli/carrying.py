@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from time import monotonic
@@ -158,7 +158,8 @@ def carry_out_plan(
         _say(closing_lines(state, left))
         assert state.ended is not None
         if drain.at_once or drain.abandoned:
-            sys.stdout.flush()
+            with suppress(OSError):
+                sys.stdout.flush()
             os._exit(state.ended.exit_code)  # calls that nobody waits for must not hold the process
         sys.exit(state.ended.exit_code)
 
