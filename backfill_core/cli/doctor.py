@@ -65,7 +65,7 @@ def _looked_at(session: Session) -> str:
     specs = [processor.spec_for(pipeline.runtime) for processor in processors]
     tables = len({table.name for processor in processors for table in processor.tables.values()})
     sources = sum(isinstance(processor.writes, Files) for processor in processors)
-    parts = [plural(tables, "table"), *([f"{plural(sources, 'source')} of files"] if local else [])]
+    parts = [plural(tables, "table"), *([f"{plural(sources, 'source')} of files"] if local or sources else [])]
     parts += ["SQL files"] if any(isinstance(spec, Sql) for spec in specs) else []
     called = len({host_part(spec.url) for spec in specs if isinstance(spec, Http)})
     parts += [plural(called, "service")] if called else []

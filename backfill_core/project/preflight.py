@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.dates import Span
-from backfill_core.errors import JournalError, LandingError, PreflightFailed, Problem
-from backfill_core.model.calendar import Schedule
+from backfill_core.errors import EmptyCalendar, JournalError, LandingError, PreflightFailed, Problem, UnreadableTable
+from backfill_core.model.calendar import CalendarDays, Schedule, calendar_days
 from backfill_core.model.http import Http
 from backfill_core.model.runs import SOURCE, Sql
 from backfill_core.model.table import Files
@@ -37,13 +37,14 @@ _ROOM = 1_000_000_000
 
 def preflight(session: Session, warehouse: OpenWarehouse, use: Use) -> list[Finding]:
     """Everything that was found, what stops a run first. Raises CloudError where the target cannot be asked at all."""
-    questions = _questions(session, use)
+    calendars, found = _calendars(session, use)
+    questions = _questions(session, use, calendars)
     if isinstance(warehouse, DuckDBWarehouse):
-        found = list(_local(session, warehouse, use, questions))
+        found += _local(session, warehouse, use, questions)
     else:
         from backfill_core.project.preflight_cloud import cloud_findings
 
-        found = [*_landing(session), *cloud_findings(session, warehouse, use, questions)]
+        found += [*_landing(session), *cloud_findings(session, warehouse, use, questions)]
     found += [*_unrecorded(session, use), *service_findings(session, use.fills)]
     return sorted(dict.fromkeys(found), key=lambda finding: not finding.stops)
 
@@ -78,10 +79,19 @@ def _beside_the_plan(session: Session, warehouse: DuckDBWarehouse, use: Use) -> 
     return [*(finding for finding in absent if finding.stops), *found]
 
 
-def _questions(session: Session, use: Use) -> list[TableQuestion]:
+def _calendars(session: Session, use: Use) -> tuple[dict[str, CalendarDays], list[Finding]]:
+    """The calendars. Where one cannot be read that is found, and none expects anything: columns can be looked at all the same."""
+    day = Span(use.today, use.today)
+    try:
+        return read_calendars(session.pipeline, session.landing, day), []
+    except (EmptyCalendar, LandingError, UnreadableTable) as error:
+        empty = {name: calendar_days(calendar, day) for name, calendar in session.pipeline.calendars.items()}
+        return empty, [Finding(what=str(error).rstrip("."))]
+
+
+def _questions(session: Session, use: Use, calendars: Mapping[str, CalendarDays]) -> list[TableQuestion]:
     """What would be asked of every table, about one day: which columns it names does not depend on the dates."""
     day = Span(use.today, use.today)
-    calendars = read_calendars(session.pipeline, session.landing, day)
     asked = table_questions(session.pipeline, calendars, dict.fromkeys(session.pipeline.processors, day))
     return [question for about in asked.values() for question in about.values()]
 

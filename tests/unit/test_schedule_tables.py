@@ -84,6 +84,16 @@ def test_a_run_needs_no_landing_file(shop: Path, server: BigQueryServer) -> None
     assert weeks["not_expected"] == {"closed": ["2024-05-05"]}
 
 
+def test_the_doctor_goes_on_where_a_calendar_cannot_be_read(shop: Path, server: BigQueryServer) -> None:
+    del server.engine.tables["test_shop", "opening"]
+    server.denied.add("bigquery.tables.updateData")
+    came = backfill(shop, "doctor")
+    assert came.returncode == 2
+    said = came.stdout.splitlines()
+    assert "error: calendar daily knows no dates: shop.opening is not there. Bring its schedule, then try again." in said
+    assert "error: shop.sums may not be written. Grant roles/bigquery.dataEditor on shop." in said, "the rest is looked at too"
+
+
 def test_what_cannot_be_read_is_told_and_never_an_empty_calendar(shop: Path, server: BigQueryServer) -> None:
     server.faults.append(Fault("jobs.insert", status=403, reason="accessDenied", message="Access Denied: no"))
     with pytest.raises(UnreadableTable, match=r"^shop\.opening cannot be read: calendar daily: Access Denied: no"):
