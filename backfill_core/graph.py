@@ -126,6 +126,13 @@ class Pipeline:
                 found[calendar.name] = table
         return found
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether anything stands in landing files: a source, or a schedule."""
+        tables = self.schedule_tables()
+        schedules = [name for name, calendar in self.calendars.items() if isinstance(calendar, Schedule) and name not in tables]
+        return bool(schedules) or any(isinstance(processor.writes, Files) for processor in self.processors.values())
+
     def runs(self, name: str) -> bool:
         return not isinstance(self.processors[name].spec_for(self.runtime), Source)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.dates import Span
 from backfill_core.errors import EmptyCalendar, JournalError, LandingError, PreflightFailed, Problem, UnreadableTable
-from backfill_core.model.calendar import CalendarDays, Schedule, calendar_days
+from backfill_core.model.calendar import CalendarDays, calendar_days
 from backfill_core.model.http import Http
 from backfill_core.model.runs import SOURCE, Sql
 from backfill_core.model.table import Files
@@ -164,9 +164,7 @@ def _there(path: Path) -> Path:
 
 def _landing(session: Session) -> Iterator[Finding]:
     pipeline, folder = session.pipeline, landing_folder(session.target, session.root)
-    read = any(isinstance(processor.writes, Files) for processor in pipeline.processors.values())
-    read = read or any(isinstance(calendar, Schedule) for calendar in pipeline.calendars.values())
-    if read and folder is not None and not folder.is_dir():
+    if pipeline.reads_files and folder is not None and not folder.is_dir():
         yield Finding(what=f"landing folder {folder} is not there: make it, or name another", stops=False)
         return
     for name, processor in pipeline.processors.items():

@@ -17,7 +17,7 @@ from backfill_core.coverage import Coverage
 from backfill_core.dates import ONE_DAY, DateSet, Span
 from backfill_core.errors import BadUsage, InvalidProject, JournalError, WarehouseHeld
 from backfill_core.graph import Pipeline
-from backfill_core.model.calendar import CalendarDays, Schedule
+from backfill_core.model.calendar import CalendarDays
 from backfill_core.model.reviews import Accepted, Reviews
 from backfill_core.observe import closed_span, observe, read_calendars, season_span
 from backfill_core.ports import Holds, Landing, Warehouse
@@ -246,12 +246,12 @@ def open_project(folder: Path, target: str | None) -> Session:
     except BrokenFiles as broken:
         others = Pipeline.problems_of_some(broken.found, place.target.runtime)
         raise InvalidProject([*broken.problems, *others]) from broken
-    landing = landing_folder(place.target, place.root)
-    if landing is not None and not landing.is_dir() and any(isinstance(d.value, Schedule) for d in found):
-        warnings.append(f"landing folder {landing} is not there")
     if isinstance(place.target, LocalTarget) and not place.warehouse_path.exists():
         warnings.append(f"warehouse {place.target.warehouse} is not there yet; the first run makes it")
     pipeline = Pipeline.build(found, place.target.runtime)
+    landing = landing_folder(place.target, place.root)
+    if landing is not None and not landing.is_dir() and pipeline.reads_files:
+        warnings.append(f"landing folder {landing} is not there")
     check_sql_files(place.root, pipeline)
     check_set_names(pipeline, place.root, place.target_name, place.target)
     if place.target.prefix or place.target.datasets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -71,10 +72,13 @@ def test_it_is_read_once_and_counted_among_the_queries_of_who_asks(shop: Path, s
 
 
 def test_a_run_needs_no_landing_file(shop: Path, server: BigQueryServer) -> None:
+    shutil.rmtree(shop / "landing")
     fit = backfill(shop, "doctor")
-    assert (fit.returncode, "fit to run" in fit.stdout) == (0, True), fit.stdout + fit.stderr
+    assert (fit.returncode, "fit to run" in fit.stdout, "landing folder" in fit.stdout) == (0, True, False), (
+        fit.stdout + fit.stderr
+    )
     done = backfill(shop, "execute", *SPAN, "--yes")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert "L3 shop 0 (0.0 %) -> 57 (100.0 %)" in done.stdout
     assert {row["day"] for row in server.engine.rows("test_shop", "weeks")} == set(expected(open_project(shop, None)))
     server.jobs.clear()
