@@ -346,6 +346,14 @@ def test_what_is_packed_for_a_script_comes_out_as_it_was(google: Google, embedde
         assert sorted(rows[place], key=repr) == sorted(found, key=repr), query.text
 
 
+def test_google_analyses_every_question_as_it_is_sent(google: Google) -> None:
+    for question in questions():
+        if question.queries == 1 or len(question.comparisons) == 1:
+            continue  # it goes alone, as it is; or it is a part of another
+        together = packed(statements(question, BIGQUERY))
+        google.accepts(dotted(together.text), together.params)
+
+
 def test_google_reads_any_name_as_it_is(google: Google) -> None:
     for name in ("a`b", "a\\", "it's; DROP TABLE x; --", 'a"b', "a\nb", "`; SELECT 1 AS `x"):
         text = f"SELECT t.{BIGQUERY.name(name)} FROM (SELECT 1 AS {BIGQUERY.name(name)}) AS t"
