@@ -110,8 +110,8 @@ class GcpTarget(_Where):
     @field_validator("landing")
     @classmethod
     def _place(cls, landing: str) -> str:
-        scheme, colon, rest = landing.partition("://")
-        if colon and (scheme != "gs" or not re.fullmatch(r"[a-z0-9][\w.-]+(/.*)?", rest)):
+        meant = landing.startswith("gs:") or "://" in landing
+        if meant and not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?", landing):
             raise ValueError(f'"{landing}" is neither gs://bucket/prefix nor a folder')
         return landing
 

@@ -49,7 +49,9 @@ from backfill_core import (
 DAILY = EveryDay("daily", since=date(2024, 5, 1))
 MONDAYS = Weekly("mondays", weekday=0)
 BILLS = Monthly("bills", day=31)
-GAMES = Schedule("games", files="s/*.csv", date="d", key="id", season="s", type="t", expected=("002",), labels={"1": "x"})
+GAMES = Schedule(
+    "games", files="s/*.csv", date="d", key="id", season="s", type="t", expected=("002",), labels={"1": "x"}, tables={"gcp": "a"}
+)
 RAW = Layer("raw", aliases=("L1",))
 SUMS = Layer("sums", after=("raw",), measured_by=("sums", "id"), gates=(Gate("g", measure="sums", key="id", at_least=0.9),))
 
