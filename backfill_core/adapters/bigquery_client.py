@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from backfill_core.adapters.bigquery_errors import words_of
 from backfill_core.errors import CloudError, Failure
+from backfill_core.model.hosts import is_loopback
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -27,12 +29,17 @@ class Account:
     #: Key file of a service account; none: what Google's own tools find.
     credentials: Path | None = None
     impersonate: str | None = None
-    #: Where BigQuery is served, if not by Google.
+    #: Where it is served, if not where Google has it for all: on this machine nobody asks who we are.
     endpoint: str | None = None
     #: Seconds one request may take.
     request_timeout: float = 60.0
     #: Seconds before what may pass is tried again; each further time it is about twice as long.
     first_pause: float = 0.2
+
+    @property
+    def here(self) -> bool:
+        """Whether a cloud on this machine is asked."""
+        return is_loopback(urlsplit(self.endpoint or "").hostname or "")
 
 
 def connect(account: Account, most: Callable[[], float]) -> bigquery.Client:
@@ -67,7 +74,7 @@ def open_session(account: Account, most: Callable[[], float] | None = None) -> A
             return super().request(*given, timeout=bounded, **more)  # type: ignore[no-untyped-call, misc]
 
     try:
-        credentials = AnonymousCredentials() if account.endpoint else _credentials(account)
+        credentials = AnonymousCredentials() if account.here else _credentials(account)
     except (GoogleAuthError, OSError, ValueError) as error:
         said = words_of(error).rstrip(". ")
         mend = "Log in (gcloud auth application-default login), or name a key file: credentials in the target's settings"

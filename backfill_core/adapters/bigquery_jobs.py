@@ -100,7 +100,7 @@ class Jobs:
 
     def _refuse_unserved(self, error: Exception) -> None:
         """Raises CloudError where nobody serves an address of the settings' own: waiting for it would be in vain."""
-        if self.account.endpoint and "Connection refused" in str(error):
+        if self.account.here and "Connection refused" in str(error):
             problem = f"nothing listens at {self.account.endpoint}. Start it: {LOCAL_CLOUD}"
             raise CloudError(project=self.account.project, problem=problem) from error
 

@@ -115,7 +115,7 @@ class BucketLanding:
 
     def _refused(self, error: BaseException) -> bool:
         """Whether nobody serves an address of the settings' own."""
-        return bool(self._account.endpoint) and "Connection refused" in str(error)
+        return self._account.here and "Connection refused" in str(error)
 
     def _may_pass(self, error: BaseException) -> bool:
         import requests

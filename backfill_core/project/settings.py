@@ -102,7 +102,7 @@ class GcpTarget(_Where):
     identity_command: str | None = None
     #: Host and port of the metadata server, if not where Google has it: a local cloud.
     metadata_host: str | None = None
-    #: Where BigQuery is served, if not by Google: a local cloud.
+    #: Where BigQuery is served, if not where Google has it for all: a local cloud, or a private address of Google's.
     api_endpoint: AnyHttpUrl | None = None
     #: The same of Cloud Storage.
     storage_endpoint: AnyHttpUrl | None = None

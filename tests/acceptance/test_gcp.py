@@ -212,6 +212,9 @@ def test_without_credentials_a_line_says_what_to_do(shop: Path, server: BigQuery
     assert came.stderr.startswith("error: BigQuery of project shop-project: no credentials: ")
     assert came.stderr.count("BigQuery of project") == 1
     assert "Log in (gcloud auth application-default login), or name a key file" in came.stderr
+    monkeypatch.setenv("BACKFILL_TARGETS__CLOUD__API_ENDPOINT", "https://bigquery-mine.p.googleapis.com")
+    private = backfill(shop, "doctor")
+    assert private.stderr == came.stderr, "only a cloud on this machine asks nobody who he is"
     assert server.requests == []
 
 
