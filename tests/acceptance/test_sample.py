@@ -217,6 +217,11 @@ def test_the_local_cloud_of_the_readme_answers_the_questions_of_the_incident(sam
     finally:
         cloud.send_signal(signal.SIGTERM)
         cloud.communicate(timeout=20)
+    here = answer(project, "coverage")
+    assert [layer["layer"] for layer in here["layers"]] == [layer["layer"] for layer in found["layers"]]
+    assert [each["states"] for each in here["processors"]] == [each["states"] for each in found["processors"]]
+    why = [each["not_expected"] for each in found["processors"]]
+    assert why == [each["not_expected"] for each in here["processors"]], "its table says what the schedule's files say"
     layers = {layer["layer"]: layer for layer in found["layers"]}
     states = {each["name"]: each["states"] for each in found["processors"]}
     assert states["landing_bdl"]["missing"] == states["landing_gamebook"]["missing"] == ["2025-03-05"], "files are looked for too"
