@@ -1,8 +1,8 @@
 """The part of Google Cloud that a project's target uses, on this machine: ``python -m backfill_core.testing.local_cloud``.
 
 A BigQuery that holds the tables the project declares, with the rows of an embedded warehouse in them; the services that its
-`Http` specs call, which compute what the project's local specs compute, on the tables of that BigQuery; and the metadata server
-that gives identity tokens for them. Nothing they do is kept.
+`Http` specs call, which compute what the project's local specs compute, on the tables of that BigQuery; the bucket of its
+landing files; and the metadata server that gives identity tokens. Nothing they do is kept.
 
     with LocalCloud(open_project(folder, "gcp"), environment) as cloud:
         cloud.services["l4"].faults.add(ServiceFault(Trouble.LOCK_HELD, match="2025-01-10"))
@@ -29,20 +29,18 @@ from backfill_core.adapters.landing_files import LandingFiles
 from backfill_core.dates import Span
 from backfill_core.errors import BackfillError, BadUsage
 from backfill_core.graph import Pipeline
-from backfill_core.model.calendar import Schedule
 from backfill_core.model.hosts import is_loopback
 from backfill_core.model.http import Http
-from backfill_core.model.table import Table
 from backfill_core.observe import read_calendars
 from backfill_core.project.load import load_project
 from backfill_core.project.session import Place, Session, open_place, open_project
 from backfill_core.project.settings import GcpTarget, LocalTarget
 from backfill_core.project.targets import landing_folder
-from backfill_core.queries.dialect import BIGQUERY, Names
-from backfill_core.queries.named import named
+from backfill_core.queries.dialect import Names
 from backfill_core.testing.bigquery_server import BigQueryServer
 from backfill_core.testing.layer_services import KINDS, Job, LayerService, Limits
 from backfill_core.testing.local_jobs import LocalJobs
+from backfill_core.testing.local_tables import bring_schedules, copy_rows, make_tables
 from backfill_core.testing.metadata_server import MetadataServer
 from backfill_core.testing.service_server import ServiceServer
 from backfill_core.testing.storage_server import StorageServer
@@ -166,43 +164,6 @@ class LocalCloud:
         calendars = read_calendars(pipeline, self.landing, span)
         names = Names(datasets=self.names.datasets, prefix=self.names.prefix)
         return LocalJobs(pipeline, self.bigquery.engine, names, calendars, session.root, self.landing.root)
-
-
-def make_tables(server: BigQueryServer, pipeline: Pipeline, names: Names) -> None:
-    """Makes every table whose ddl is declared."""
-    cursor = server.engine.cursor()
-    for processor in pipeline.processors.values():
-        table = processor.writes
-        if isinstance(table, Table) and table.ddl:
-            server.engine.create_dataset(names.parts(table)[1])
-            server.engine.carry_out(named(table.ddl, {"table": table}, BIGQUERY, names), {}, cursor)
-    cursor.close()
-
-
-def copy_rows(server: BigQueryServer, source: Path) -> None:
-    """Copies the rows of a DuckDB file into the tables of the same dataset and name."""
-    cursor = server.engine.cursor()
-    path = str(source).replace("'", "''")
-    cursor.execute(f"ATTACH '{path}' AS sample (READ_ONLY)")
-    found = cursor.execute("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'sample'").fetchall()
-    for dataset, name in sorted(set(found) & server.engine.tables.keys()):
-        cursor.execute(f'INSERT INTO "{dataset}"."{name}" BY NAME SELECT * FROM sample."{dataset}"."{name}"')
-    cursor.execute("DETACH sample")
-    cursor.close()
-
-
-def bring_schedules(server: BigQueryServer, pipeline: Pipeline, landing: LandingFiles, names: Names) -> None:
-    """Puts into the tables that calendars are read from what their files have beside: an embedded target loads no more of them
-    than is expected."""
-    for name, table in pipeline.schedule_tables().items():
-        calendar = pipeline.calendars[name]
-        dataset, short = names.parts(table)[-2:]
-        assert isinstance(calendar, Schedule), "no other stands in a table"
-        there = {row[calendar.key] for row in server.engine.rows(dataset, short)}
-        entries = [entry for entry in landing.schedule(calendar) if entry.key not in there]
-        columns = (table.date, calendar.key, calendar.season, calendar.type)
-        rows = [dict(zip(columns, (entry.day, entry.key, entry.season, entry.type), strict=True)) for entry in entries]
-        server.engine.load(dataset, short, rows)
 
 
 def _plans(pipeline: Pipeline, variables: Mapping[str, str] | None, not_served: dict[str, str]) -> dict[str, _Plan]:

@@ -18,7 +18,7 @@ from backfill_core.queries.dialect import BIGQUERY, Names, Query
 from backfill_core.queries.named import named
 from backfill_core.queries.replacing import replacing
 from backfill_core.testing.bigquery_server import BigQueryServer
-from backfill_core.testing.local_cloud import make_tables
+from backfill_core.testing.local_tables import make_tables
 from projects import copy_of_reference
 
 SPAN = Span(date(2024, 10, 22), date(2025, 4, 13))
