@@ -66,12 +66,15 @@ def open_session(account: Account, most: Callable[[], float] | None = None) -> A
     longest = most or (lambda: account.request_timeout)
 
     class Session(AuthorizedSession):
-        """Every request has an end: the client would give the wait for results two minutes at the least, others none."""
+        """Every request has an end: the client would give the wait for results two minutes at the least, others none.
+
+        It goes to whom it was meant for: no answer sends a statement or who asks it elsewhere.
+        """
 
         def request(self, *given: Any, **more: Any) -> Any:
             asked = more.pop("timeout", None)
             bounded = min(asked, longest()) if isinstance(asked, (int, float)) else longest()
-            return super().request(*given, timeout=bounded, **more)  # type: ignore[no-untyped-call, misc]
+            return super().request(*given, timeout=bounded, **more | {"allow_redirects": False})  # type: ignore[no-untyped-call, misc]
 
     try:
         credentials = AnonymousCredentials() if account.here else _credentials(account)

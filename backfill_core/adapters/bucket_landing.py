@@ -92,7 +92,7 @@ class BucketLanding:
 
         def once() -> requests.Response:
             left = max(0.1, min(until - monotonic(), self._account.request_timeout))
-            return session.get(url, params=dict(asked), timeout=left, allow_redirects=False)
+            return session.get(url, params=dict(asked), timeout=left)
 
         passing = retry_if_exception(self._may_pass) | retry_if_result(lambda answer: answer.status_code in _PASSING)
         wait = wait_random_exponential(multiplier=self._account.first_pause, max=8)

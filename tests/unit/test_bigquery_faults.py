@@ -20,19 +20,21 @@ from backfill_core.adapters.bigquery_errors import failure_of
 from backfill_core.adapters.bigquery_runner import BigQuerySqlRunner
 from backfill_core.adapters.bigquery_tables import live_tables, make_table
 from backfill_core.adapters.bigquery_warehouse import BigQueryWarehouse
+from backfill_core.adapters.bucket_landing import BucketLanding
 from backfill_core.dates import DateSet, Span, day_number
-from backfill_core.errors import CloudError, UnreadableTable
+from backfill_core.errors import CloudError, LandingError, UnreadableTable
 from backfill_core.events import Claim, Failure
 from backfill_core.model.expectations import Rows
 from backfill_core.model.processor import Processor
 from backfill_core.model.runs import Sql
-from backfill_core.model.table import Table
+from backfill_core.model.table import Files, Table
 from backfill_core.model.units import Batch
 from backfill_core.ports import Call
 from backfill_core.queries.dialect import Names
 from backfill_core.queries.question import TableQuestion
 from backfill_core.testing.bigquery_engine import HeldTable
 from backfill_core.testing.bigquery_server import BigQueryServer, Fault
+from faulty_service import Said, serving
 
 COLUMNS = {"day": "DATE", "player": "STRING"}
 LINES = Table("box.lines", date="day", key=("player",), ddl="CREATE TABLE IF NOT EXISTS {table} (day DATE) PARTITION BY day")
@@ -206,6 +208,18 @@ def test_routes_that_others_ask_have_faults_too(server: BigQueryServer, tmp_path
             jobs.persisting(lambda: operation(bench), within=5)  # noqa: B023
         assert failure_of(raised.value) is Failure.PERMANENT
     bench.warehouse.close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_answer_sends_a_statement_elsewhere(tmp_path: Path, status: int) -> None:
+    with serving(Said()) as elsewhere, serving(Said(status, b"", {"Location": elsewhere.url})) as here:
+        account = Account(project="p", location="US", maximum_bytes_billed=10**9, endpoint=here.url, first_pause=0.01)
+        with pytest.raises(CloudError):
+            BigQueryWarehouse(account, Names(), tmp_path, within=5).schema(["box"])
+        with pytest.raises(LandingError, match=f"HTTP {status}"):
+            BucketLanding("gs://bucket", account).files(Files("{date}.csv"))
+        assert [asked.method for asked in here.asked] == ["POST", "GET"], "neither is tried again"
+        assert elsewhere.asked == elsewhere.probes == []
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
