@@ -51,4 +51,4 @@ def command(
         )
         return
     head = session.head("coverage", looked.coverage.span, looked.ends)
-    say(coverage_lines(looked.coverage, looked.pipeline, head, groups, looked.notes))
+    say(coverage_lines(looked.coverage, looked.pipeline, head, groups, looked.notes, ask.beside("plan")))

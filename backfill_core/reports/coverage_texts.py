@@ -25,11 +25,16 @@ _GAPS = (State.MISSING, State.PARTIAL, State.INVALID, State.STALE, State.PENDING
 
 
 def coverage_lines(
-    coverage: Coverage, pipeline: Pipeline, head: Head, groups: Mapping[str, DateSet], notes: Iterable[str] = ()
+    coverage: Coverage,
+    pipeline: Pipeline,
+    head: Head,
+    groups: Mapping[str, DateSet],
+    notes: Iterable[str] = (),
+    doing: str = "backfill plan",
 ) -> list[str]:
     """Each layer's measure, each processor's dates by state, then what is not expected; before it, each group's part of it.
 
-    ``notes`` stand first: that less was looked at.
+    ``notes`` stand first: that less was looked at. ``doing`` is what to type next.
     """
     span = DateSet.of_span(coverage.span)
     lines = [head.line(), *notes, *calendar_words(coverage)]
@@ -48,7 +53,7 @@ def coverage_lines(
     for why, far in (("beyond what the calendar knows", True), ("nothing tells", False)):
         told = {name: _days(_unknown(coverage, name, far) & span) for name in pipeline.processors}
         lines += [f"unknown: {dates}, {why}: {who}" for dates, who in _alike(pipeline, told) if dates]
-    return [*lines, "next: backfill plan"]
+    return [*lines, f"next: {doing}"]
 
 
 def _unknown(coverage: Coverage, name: str, far: bool) -> DateSet:

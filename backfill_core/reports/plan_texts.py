@@ -61,7 +61,7 @@ def plan_lines(
 
 def _nothing_to_do(plan: Plan, beside: Callable[[str], str]) -> str:
     if not plan.blocked:
-        return "nothing to do. next: backfill coverage"
+        return f"nothing to do. next: {beside('coverage')}"
     (root, _), (dates, _) = max(sorted(_roots(plan.blocked).items()), key=lambda each: sum(map(len, each[1][1].values())))
     return f"nothing to do: what lacks is blocked. next: {beside(f'explain {root} {dates.last}')}"
 

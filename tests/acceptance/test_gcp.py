@@ -98,6 +98,9 @@ def test_a_season_from_no_tables_to_full_ones_in_queries_that_dates_do_not_raise
     assert weeks[date(2024, 5, 20), "b"] == sum(range(14, 21))
     again = answer(shop, "plan", *SEASON)
     assert again["totals"]["units"] == 0
+    for words in (("plan", *SEASON), ("coverage", *SEASON)):
+        told = backfill(shop, *words, "--target", "cloud").stdout.splitlines()[-1]
+        assert told.endswith(" --target cloud"), "what to type next is about the same tables"
     assert "L3 639 of 639 shop, 100.0 %" in backfill(shop, "coverage", *SEASON).stdout
 
 
