@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import duckdb
-import pytest
 
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
-from backfill_core.queries.dialect import Names, Query
+from backfill_core.queries.dialect import Names
 
 
 def test_a_warehouse_in_use_is_closed_without_a_word(tmp_path: Path) -> None:
@@ -34,26 +35,31 @@ def test_a_warehouse_in_use_is_closed_without_a_word(tmp_path: Path) -> None:
         at_work.join(0.05)
 
 
+ASKING = """
+import sys, time
+from pathlib import Path
+from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
+from backfill_core.queries.dialect import Names, Query
+
+warehouse = DuckDBWarehouse(Path(sys.argv[1]), Names(), Path(), read_only=False)
+warehouse._connection.execute("SET threads = 1")  # else another thread may do the work, and this one hears of nothing
+until = time.monotonic() + 60
+print("asking", flush=True)
+try:
+    while time.monotonic() < until:
+        warehouse._ask(warehouse._connection, "a", Query("SELECT MAX(MD5(range::VARCHAR)) FROM range(1000000)", {}))
+except KeyboardInterrupt:
+    print("heard", flush=True)
+"""
+
+
 def test_ctrl_c_in_the_midst_of_a_question_is_one(tmp_path: Path) -> None:
     """The engine takes the signal and makes an error of it, as if something were wrong with the question."""
-    warehouse = DuckDBWarehouse(tmp_path / "w.duckdb", Names(), tmp_path, read_only=False)
-    warehouse.statements = []
-    over = threading.Event()
-
-    def press() -> None:
-        while not warehouse.statements:
-            over.wait(0.01)
-        over.wait(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    def ask() -> None:
-        while True:  # however fast this machine is, it comes in the midst of one
-            warehouse._ask(cursor, "a", Query("SELECT MD5(range::VARCHAR) FROM range(1000000)", {}))
-
-    with warehouse.cursor() as cursor:
-        pressing = threading.Thread(target=press)
-        pressing.start()
-        with pytest.raises(KeyboardInterrupt):
-            ask()
-        pressing.join()
-    warehouse.close()
+    command = [sys.executable, "-c", ASKING, str(tmp_path / "w.duckdb")]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "asking\n"
+    time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    said, errors = child.communicate(timeout=90)
+    assert (said, errors) == ("heard\n", "")
