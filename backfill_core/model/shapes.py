@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
-from types import NoneType, UnionType
+from types import FunctionType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 #: Fields of which more is said where their values are judged.
@@ -20,15 +20,21 @@ _NAMES = {
     "Source": "SOURCE",
 }
 _NUMBERS = {int: (int,), float: (int, float)}
+#: Kinds of values that hold no declaration.
+_WHOLE = frozenset((str, int, float, bool, NoneType, FunctionType))
+
+_Fit = Callable[[object], bool]
 
 
 def shape_problems(value: object) -> Iterator[str]:
     """What is wrong with the kinds of a declaration's values, and of those within it."""
     kind: Any = type(value)
-    for name, hint in _hints(kind):
+    for name, hint, fit in _fields_of(kind):
         given = getattr(value, name)
-        if name not in _JUDGED and not fits(given, hint):
+        if not fit(given):
             yield f"has {name}={_shown(given)}. {_mend(name, given, hint)}"
+            continue
+        if type(given) in _WHOLE:
             continue
         for within in _parts(given):
             yield from (f"has {name}={_shown(within)}, which {problem}" for problem in shape_problems(within))
@@ -36,31 +42,61 @@ def shape_problems(value: object) -> Iterator[str]:
 
 def fits(value: object, hint: Any) -> bool:
     """Whether a value is of the kind that an annotation names. Lists do for tuples, whole numbers for others."""
-    origin, args = get_origin(hint), get_args(hint)
-    if hint is Any or hint is object:
-        return True
-    if origin in (Union, UnionType):
-        return any(fits(value, each) for each in args)
-    if origin is Literal:
-        return value in args
-    if origin is tuple and args[-1:] != (...,):
-        return isinstance(value, (tuple, list)) and len(value) == len(args) and all(map(fits, value, args))
-    if origin in (tuple, Sequence):
-        return isinstance(value, (tuple, list)) and all(fits(each, args[0]) for each in value)
-    if origin is Mapping:
-        # Which words there are for a meaning is told with a hint where they are judged.
-        element = str if get_origin(args[1]) is Literal else args[1]
-        return isinstance(value, Mapping) and all(fits(key, args[0]) and fits(each, element) for key, each in value.items())
-    if origin is Callable:
-        return callable(value)
-    kinds = _NUMBERS.get(hint, hint)
-    return isinstance(value, kinds) and (hint is bool or not isinstance(value, bool))
+    return _fit(hint)(value)
 
 
 @cache
-def _hints(kind: Any) -> tuple[tuple[str, Any], ...]:
+def _fit(hint: Any) -> _Fit:
+    """Whether a value fits an annotation, which is taken apart once: a graph has thousands of values of a few kinds."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any or hint is object:
+        return _anything
+    if origin in (Union, UnionType):
+        return _any_of([_fit(each) for each in args])
+    if origin is Literal:
+        return lambda value: value in args
+    if origin is tuple and args[-1:] != (...,):
+        each_fits = [_fit(each) for each in args]
+        return lambda value: (
+            isinstance(value, (tuple, list))
+            and len(value) == len(args)
+            and all(fit(each) for fit, each in zip(each_fits, value, strict=True))
+        )
+    if origin in (tuple, Sequence):
+        element_fits = _fit(args[0])
+        return lambda value: isinstance(value, (tuple, list)) and all(map(element_fits, value))
+    if origin is Mapping:
+        # Which words there are for a meaning is told with a hint where they are judged.
+        key_fits, item_fits = _fit(args[0]), _fit(str if get_origin(args[1]) is Literal else args[1])
+        return lambda value: isinstance(value, Mapping) and all(key_fits(key) and item_fits(each) for key, each in value.items())
+    if origin is Callable:
+        return callable
+    kinds = _NUMBERS.get(hint, hint)
+    if hint is bool:
+        return lambda value: isinstance(value, bool)
+    return lambda value: isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _any_of(some: Sequence[_Fit]) -> _Fit:
+    return lambda value: any(fit(value) for fit in some)
+
+
+def _anything(_: object) -> bool:
+    return True
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[tuple[str, Any, _Fit], ...]:
+    """Name, annotation and what fits it, of each field of a declaration."""
     known = get_type_hints(kind)
-    return tuple((field.name, known[field.name]) for field in fields(kind))
+    return tuple(
+        (each.name, known[each.name], _anything if each.name in _JUDGED else _fit(known[each.name])) for each in fields(kind)
+    )
+
+
+@cache
+def _declares(kind: Any) -> bool:
+    return is_dataclass(kind)
 
 
 def _parts(given: object) -> Iterator[object]:
@@ -68,7 +104,8 @@ def _parts(given: object) -> Iterator[object]:
     if isinstance(given, Mapping):
         given = tuple(given.values())
     for each in given if isinstance(given, (tuple, list)) else (given,):
-        if is_dataclass(each) and not isinstance(each, type):
+        kind: Any = type(each)
+        if _declares(kind):
             yield each
 
 

@@ -150,7 +150,7 @@ def test_every_output_says_that_rows_were_not_looked_at(server: BigQueryServer, 
         told = json.loads(backfill(shop, command, *span, "--format", "json").stdout)
         assert told["observed"] == "partitions"
         assert " ".join(told["notes"][0].split()).startswith(note)
-    assert lines[-1] == "next: backfill plan"
+    assert lines[-1] == "next: backfill plan --today 2024-07-20"
     assert backfill(shop, "plan", *span).stdout.splitlines()[-1] == f"next: backfill plan {' '.join(span[:4])}"
     refused = backfill(shop, "plan", *span, "--out", "p.json")
     assert (refused.returncode, (shop / "p.json").exists()) == (2, False)
