@@ -135,6 +135,15 @@ class UnitsEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnitsClaimed:
+    """A runner says that these units are done, and their table is looked at soon, together with others."""
+
+    at: datetime
+    processor: str
+    dates: DateSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitsUnverified:
     """Claimed as done and not there; tried once more."""
 
@@ -286,6 +295,7 @@ Event = (
     | BatchStarted
     | BatchEnded
     | UnitsEnded
+    | UnitsClaimed
     | UnitsUnverified
     | UnitsDeferred
     | BreakerMoved

@@ -13,6 +13,7 @@ from backfill_core.events import (
     Failure,
     IdentityBack,
     IdentityLost,
+    UnitsClaimed,
     UnitsDeferred,
     UnitsEnded,
     UnitsUnverified,
@@ -94,6 +95,7 @@ class Homecoming:
             self._lose(lost, came)
         if taken.claimed:
             self.scheduler.claimed(name, taken.claimed, came.now)
+            self.record.say(UnitsClaimed(at=came.at, processor=name, dates=taken.claimed))
 
     def _take_up(self) -> None:
         """Settles what came of units in the same call as their needs, once these have their final word.

@@ -28,6 +28,7 @@ from backfill_core.events import (
     RunStopped,
     SightBack,
     SightLost,
+    UnitsClaimed,
     UnitsDeferred,
     UnitsEnded,
     UnitsUnverified,
@@ -116,7 +117,9 @@ class RunState:
     active_at_done: float = 0.0
     #: Until when units wait before they are called again, or at all, by processor and day number.
     _waits: dict[str, dict[int, datetime]] = field(default_factory=dict)
-    #: Seconds that units took whose calls came home, until their table was looked at: by processor and day number.
+    #: Units that were said to be done and not looked at yet, by processor.
+    _claimed: dict[str, DateSet] = field(default_factory=dict)
+    #: Seconds that units took whose calls came home, until they have their word: by processor and day number.
     _spent: dict[str, dict[int, float]] = field(default_factory=dict)
 
     @classmethod
@@ -154,11 +157,12 @@ class RunState:
                 self.unverified += len(event.dates)
                 self._wait(event.processor, event.dates, event.again)
                 self._note_empty(event.processor, event.why, event.dates)
-                self._take_spent(event.processor, event.dates)
+                self._looked(event.processor, event.dates)
+            case UnitsClaimed():
+                self._claimed[event.processor] = self._claimed.get(event.processor, DateSet()) | event.dates
             case UnitsDeferred():
                 self.deferred += event.attempt > 0
                 self._wait(event.processor, event.dates, event.again)
-                self._take_spent(event.processor, event.dates)
             case BreakerMoved():
                 self.breakers.pop(event.service, None)
                 if event.probe is not None:
@@ -239,7 +243,9 @@ class RunState:
             if event.processor in self.paces:
                 pace = self.paces[event.processor]
                 pace.latest, pace.done = event.at, pace.done + len(event.dates)
-        taken = self._take_spent(event.processor, event.dates)
+        self._looked(event.processor, event.dates)
+        spent = self._spent.get(event.processor, {})
+        taken = [seconds for day in event.dates.numbers() if (seconds := spent.pop(day, None)) is not None]
         if event.word is Word.DONE and taken:
             seconds, count = self.worked.get(event.processor, (0.0, 0))
             self.worked[event.processor] = (seconds + sum(taken), count + len(taken))
@@ -257,15 +263,15 @@ class RunState:
         """Until when units wait to be called again, or at all, the first first."""
         return sorted(until for waits in self._waits.values() for until in waits.values() if until > now)
 
-    def _take_spent(self, name: str, dates: DateSet) -> list[float]:
-        """The seconds of those units whose calls came home, which no longer wait for a look at their table."""
-        spent = self._spent.get(name, {})
-        return [seconds for day in dates.numbers() if (seconds := spent.pop(day, None)) is not None]
+    def _looked(self, name: str, dates: DateSet) -> None:
+        """The table of those units was looked at."""
+        if left := self._claimed.pop(name, DateSet()) - dates:
+            self._claimed[name] = left
 
     @property
     def claimed(self) -> int:
-        """Units whose calls came home and whose tables have not been looked at yet."""
-        return sum(map(len, self._spent.values()))
+        """Units that were said to be done and whose tables have not been looked at yet."""
+        return sum(map(len, self._claimed.values()))
 
     def dates(self, word: Word, processor: str | None = None) -> DateSet:
         """Dates that ended with that word, of one processor or of all together."""

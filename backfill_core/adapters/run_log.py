@@ -56,7 +56,8 @@ class RunLog:
         if isinstance(event, Heartbeat):
             return ""
         if self.shape == "text":
-            return f"{event.at:%Y-%m-%dT%H:%M:%S}Z {event_line(event, self._state)}"
+            line = event_line(event, self._state)
+            return f"{event.at:%Y-%m-%dT%H:%M:%S}Z {line}" if line else ""
         found = {name: value for name, value in event_json(event, run).items() if name not in _LARGE}
         if isinstance(event, RunStarted) and self._state.plan:
             found["plan"] = self._state.plan.hash

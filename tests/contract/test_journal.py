@@ -32,6 +32,7 @@ from backfill_core.events import (
     RunStarted,
     SightBack,
     SightLost,
+    UnitsClaimed,
     UnitsEnded,
     UnitsUnverified,
     Word,
@@ -102,6 +103,7 @@ def test_events_come_back_as_they_were_and_fold_to_a_state(journal: Journal) -> 
     happened: list[Event] = [
         BatchStarted(at=NOW, batch=1, processors=("p",), dates=DATES),
         BatchEnded(at=NOW, batch=1, seconds=1.5),
+        UnitsClaimed(at=NOW, processor="p", dates=DATES),
         UnitsEnded(at=NOW, processor="p", dates=DATES, word=Word.DONE, degraded=DATES, batch=1),
         Instructed(at=NOW, number=1, control=Control.PAUSE, by="ann@here"),
         Instructed(at=NOW, number=2, control=Control.THROTTLE, by="ann@here", concurrency=3, caps={"s": 2}),
@@ -115,11 +117,11 @@ def test_events_come_back_as_they_were_and_fold_to_a_state(journal: Journal) -> 
     journal.end(run, ended)
     events = [event for _, event in journal.events(run)]
     assert events == [started(os.getpid()), *happened, ended]
-    assert [seq for seq, _ in journal.events(run, after=9)] == [10, 11]
+    assert [seq for seq, _ in journal.events(run, after=10)] == [11, 12]
     state = RunState.fold(run, events)
     assert state.dates(Word.DONE, "p") == DATES
     assert state.ended == ended
-    assert (state.paused, state.concurrency, state.caps) == (happened[3], 3, {"s": 2})
+    assert (state.paused, state.concurrency, state.caps) == (happened[4], 3, {"s": 2})
     assert journal.runs() == ["r1"]
 
 

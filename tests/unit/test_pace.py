@@ -20,6 +20,7 @@ from backfill_core.events import (
     Instructed,
     RunEnded,
     RunStarted,
+    UnitsClaimed,
     UnitsDeferred,
     UnitsEnded,
     UnitsUnverified,
@@ -164,10 +165,11 @@ def test_what_came_home_and_was_not_looked_at_yet_is_counted() -> None:
             BatchEnded(at=at(number + 5), batch=number, seconds=5),
         )
     ]
-    events = [*worked("one", 0, 0, 5), *home]
+    said = [UnitsClaimed(at=at(9), processor="player_shots", dates=dates) for dates in (one, two)]
+    events = [*worked("one", 0, 0, 5), *home, *said]
     lines = status_lines(begun(*events), at(10), alive=True)
-    assert "wrote nothing 0   unverified 0   claimed 3, not looked at yet" in lines
-    assert status_json(begun(*events), at(10), alive=True)["claimed"] == 3
+    assert "wrote nothing 0   unverified 0   claimed 2, not looked at yet" in lines
+    assert status_json(begun(*events), at(10), alive=True)["claimed"] == 2
     events += [
         UnitsEnded(at=at(11), processor="player_shots", dates=one, word=Word.DONE),
         UnitsUnverified(at=at(11), processor="player_shots", dates=two, why="wrote nothing"),
