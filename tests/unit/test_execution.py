@@ -320,7 +320,7 @@ def test_a_canary_that_fails_saves_the_rest() -> None:
         lambda call, _time, pen: lost(Failure.PERMANENT, "HTTP 400") if call.batch.dates == days(15) else pen.all(call),
         terms=Terms(concurrency=3, canary=3),
     )
-    assert bench.days_called("a") == [1, 15, 30]
+    assert sorted(bench.days_called("a")) == [1, 15, 30]  # three at once, in no order
     assert state.exit() == (1, "1 failed, stopped early: a date of the canary failed, 27 units to go")
 
 
