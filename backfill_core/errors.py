@@ -182,7 +182,7 @@ class CloudError(ReadError):
     """BigQuery of project {project}: {problem}"""
 
 
-class LandingError(BackfillError):
+class LandingError(ReadError):
     """landing files below {path} cannot be read: {problem}"""
 
 

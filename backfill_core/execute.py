@@ -215,4 +215,7 @@ class Execution:
     def _look_again(self) -> Coverage:
         """The warehouse after the run: every table asked once more."""
         span, landing, reviews = self.plan.request.span, self.world.landing, self.live.reviews
-        return observe(self.pipeline, self.warehouse, landing, self.calendars, span=span, today=self.today, reviews=reviews)
+        warehouse, today = self.world.warehouse, self.today
+        return self.warehouse.patiently(  # landing files too may not be there to be read for a while
+            lambda: observe(self.pipeline, warehouse, landing, self.calendars, span=span, today=today, reviews=reviews)
+        )

@@ -42,21 +42,21 @@ class PatientWarehouse:
 
     def schema(self, datasets: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
         names = list(datasets)
-        return self._patiently(lambda: self.warehouse.schema(names))
+        return self.patiently(lambda: self.warehouse.schema(names))
 
     def observe(self, question: TableQuestion) -> DateFacts:
-        return self._patiently(lambda: self.warehouse.observe(question))
+        return self.patiently(lambda: self.warehouse.observe(question))
 
     def observe_all(self, questions: Sequence[TableQuestion]) -> list[DateFacts]:
-        return self._patiently(lambda: self.warehouse.observe_all(questions))
+        return self.patiently(lambda: self.warehouse.observe_all(questions))
 
     def differing_keys(self, question: NamingQuestion, limit: int) -> KeysFound:
-        return self._patiently(lambda: self.warehouse.differing_keys(question, limit))
+        return self.patiently(lambda: self.warehouse.differing_keys(question, limit))
 
     def close(self) -> None:
         self.warehouse.close()
 
-    def _patiently(self, look: Callable[[], _T]) -> _T:
+    def patiently(self, look: Callable[[], _T]) -> _T:
         """What a look finds. Raises the ReadError of the latest where none will ever find more, or time is up."""
         until = monotonic() + PATIENCE
         waits = chain(WAITS, repeat(WAITS[-1]))

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from backfill_core.adapters.bigquery_client import LOCAL_CLOUD, Account, open_session
 from backfill_core.adapters.landing_files import entries_in, glob_of
-from backfill_core.errors import LandingError
+from backfill_core.errors import Failure, LandingError
 from backfill_core.model.calendar import Schedule, ScheduleEntry
 from backfill_core.model.table import Files
 from backfill_core.replies import words_of
@@ -101,10 +101,11 @@ class BucketLanding:
         except RetryError as error:
             last = error.last_attempt
             why = f"it does not answer ({last.exception() if last.failed else _said(last.result())}). Try again later"
-            raise LandingError(path=self.place, problem=why) from error
+            raise LandingError(path=self.place, problem=why, failure=Failure.TRANSIENT) from error
         except GoogleAuthError as error:
             why = words_of(str(error)).rstrip(".")
-            raise LandingError(path=self.place, problem=f"{why}. Log in: gcloud auth application-default login") from error
+            problem = f"{why}. Log in: gcloud auth application-default login"
+            raise LandingError(path=self.place, problem=problem, failure=Failure.AUTH) from error
         except requests.RequestException as error:
             served = not self._refused(error)
             why = words_of(str(error)) if served else f"nothing listens at {self._account.endpoint}. Start it: {LOCAL_CLOUD}"

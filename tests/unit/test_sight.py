@@ -13,8 +13,12 @@ from remote_world import Bench, processor
 
 from backfill_core import sight
 from backfill_core.coverage import DateFacts
-from backfill_core.errors import Failure, UnreadableTable
+from backfill_core.errors import Failure, LandingError, UnreadableTable
 from backfill_core.events import Control, DrainAsked, Instruction, SightBack, SightLost, Word
+from backfill_core.model.expectations import Rows
+from backfill_core.model.processor import Processor
+from backfill_core.model.runs import SOURCE
+from backfill_core.model.table import Files
 from backfill_core.ports import Call
 from backfill_core.queries.question import TableQuestion
 from backfill_core.reports.run_texts import progress_lines, run_word
@@ -67,6 +71,24 @@ def test_what_cannot_be_read_for_now_is_looked_at_again_and_fails_nothing() -> N
     assert re.fullmatch(told + "backfill continue r1", first) and not second
     assert trouble_line(bench.heard(SightBack)[0], "r1") == "tables can be read again: the run goes on"
     assert sorted(bench.days_called("a")) == [1, 2, 3]
+
+
+def test_landing_files_that_cannot_be_read_for_now_are_waited_for_at_the_end_too() -> None:
+    source = Processor(
+        "files", layer="one", calendar="daily", writes=Files("{date}.csv"), complete_when=Rows(at_least=1), run=SOURCE
+    )
+    bench = Bench((processor("a"), source), days=3)
+    execution = bench.execution(lambda call, _time, pen: pen.all(call))
+    failures = [Failure.TRANSIENT, Failure.AUTH]
+
+    def files(_: object) -> dict[str, int]:
+        if failures:
+            raise LandingError(path="gs://bucket", problem="HTTP 503", failure=failures.pop(0))
+        return {}
+
+    bench.landing.files = files  # type: ignore[method-assign]
+    state = bench.start(execution)
+    assert (state.exit()[0], state.count(Word.DONE), len(bench.heard(SightLost))) == (0, 3, 2)
 
 
 def test_what_will_never_be_read_ends_the_run_at_once() -> None:
