@@ -36,7 +36,7 @@ def test_a_warehouse_in_use_is_closed_without_a_word(tmp_path: Path) -> None:
 
 
 ASKING = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from backfill_core.adapters.duckdb_warehouse import DuckDBWarehouse
 from backfill_core.queries.dialect import Names, Query
@@ -44,6 +44,7 @@ from backfill_core.queries.dialect import Names, Query
 warehouse = DuckDBWarehouse(Path(sys.argv[1]), Names(), Path(), read_only=False)
 warehouse._connection.execute("SET threads = 1")  # else another thread may do the work, and this one hears of nothing
 until = time.monotonic() + 60
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print("asking", flush=True)
 try:
     while time.monotonic() < until:
