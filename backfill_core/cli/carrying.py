@@ -102,7 +102,7 @@ def carry_out_plan(
     from backfill_core.drain import Drain
     from backfill_core.planning.drift import drift
     from backfill_core.project.carry_out import carry_out
-    from backfill_core.project.exhausted import exhausted_units
+    from backfill_core.project.earlier_calls import exhausted_units
     from backfill_core.reports.run_texts import closing_lines
     from backfill_core.reports.words import plural
 

@@ -26,7 +26,7 @@ from backfill_core.planning.drift import Drift, drift
 from backfill_core.planning.make_plan import make_plan
 from backfill_core.ports import Listener
 from backfill_core.project.checkout import commit_of, user
-from backfill_core.project.exhausted import units_left_behind
+from backfill_core.project.earlier_calls import units_left_behind
 from backfill_core.project.look import Asking, Look, look
 from backfill_core.project.look_at_last import Remembers
 from backfill_core.project.runners import check_environment, open_runners
